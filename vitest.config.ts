@@ -47,6 +47,8 @@ const matrixOnly = [
   'test/drizzle/without-pg.test.ts',
   'test/faults/pooler.test.ts',
   'test/faults/pooler-prepared.test.ts',
+  'test/faults/pooler-meaning.test.ts',
+  'test/faults/pooler-keeps-none.test.ts',
   'test/replicas/pooler.test.ts',
   'test/drivers/pglite.test.ts',
   'test/drivers/memory.test.ts',
@@ -65,7 +67,7 @@ const alone = calling(
 
 /** They name the drivers they run on, or are about the command line. */
 const naming =
-  /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|iterate-on-demand|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|copy-without-data|list-bytes|pooler-prepared|pooler-unsaid|pooler-words|select-in|transaction-breaks|lent-behind-commit|faults.listen)\.test/
+  /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|iterate-on-demand|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|copy-without-data|list-bytes|pooler-keeps-none|pooler-meaning|pooler-prepared|pooler-unsaid|pooler-words|select-in|transaction-breaks|lent-behind-commit|faults.listen)\.test/
 /** All other suites that reach a server run on node-postgres too: the promises of the docs, builders, broken networks and servers, replicas. */
 const onPg = calling(
   /\b(?:forEachDriver|onBoth|onEmpty|wantedDrivers|databaseUrl|freshDatabase|serverUrl|site|ownServer|cluster)\(/,

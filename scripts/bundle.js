@@ -33,7 +33,7 @@ const together = [
       'builder/drizzle/index.js',
       'builder/kysely/index.js',
     ],
-    and: ['index.js', 'engine/open/scope-works.js'],
+    and: ['index.js', 'engine/open/scope-runtime.js'],
   },
   { name: 'genever', of: ['index.js'] },
   // With what drivers share, as those of PostgreSQL and of MySQL do.
@@ -43,7 +43,7 @@ const together = [
     and: ['engine/open/make-engine.js', 'driver/socket/driver.js'],
   },
   // What the first statement of a process does without.
-  { name: 'scopes', of: ['engine/open/scope-works.js'] },
+  { name: 'scopes', of: ['engine/open/scope-runtime.js'] },
   { name: 'postgres', of: ['driver/socket/driver.js'] },
   { name: 'pg', of: ['driver/pg/driver.js'] },
   { name: 'pglite', of: ['driver/pglite/driver.js'] },

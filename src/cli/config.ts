@@ -1,4 +1,4 @@
-// What a project says to the command: the file genever.config.ts.
+// The file `genever.config.ts`, by which a project configures the command.
 import type { Db } from '../db/db.ts'
 import { CommandLineError } from '../errors/index.ts'
 import type { MigrateOptions } from '../migrations/index.ts'

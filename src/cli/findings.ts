@@ -1,4 +1,4 @@
-// What `genever doctor` asks a server that answers, and what it makes of it.
+// The checks of `genever doctor` on a server that answers: its questions, and the findings it makes of the answers.
 import type { Engine } from '../engine/engine.ts'
 import { clock } from '../util/clock.ts'
 import { doctorSql } from '../postgres/tool-sql.ts'

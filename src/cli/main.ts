@@ -1,4 +1,4 @@
-// The command line: which command, which options, and what becomes of errors.
+// The command line: chooses the command, reads its options, and prints its errors.
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { CommandLineError, GeneverError, InvalidOptionError, InvalidUrlError } from '../errors/index.ts'
 import { clock } from '../util/clock.ts'

@@ -1,4 +1,4 @@
-// What a command works with: the file of the project, else DATABASE_URL and what drizzle.config says of migrations.
+// The project that a command works with: its configuration file, else `DATABASE_URL` and the migrations that drizzle.config names.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -1,4 +1,4 @@
-// What lines of the shell run in: the schema of a tenant, and a transaction.
+// The session of the shell: the tenant and the transaction in which its lines run.
 import type { Status } from '../engine/query/execute.ts'
 import type { ManualTransaction } from '../engine/transaction/transaction.ts'
 import type { Row } from '../engine/query/executor.ts'

@@ -1,4 +1,4 @@
-// What a command prints: results to standard output, what goes on to standard error. Colours where a terminal shows them.
+// The output of a command: results on standard output, progress and errors on standard error. With colours where a terminal shows them.
 import { styleText } from 'node:util'
 
 type Style = Parameters<typeof styleText>[0]

@@ -17,13 +17,13 @@ import {
   needsSource,
   openEngine,
   withEngine,
-  withWorks,
-  worksOf,
+  withRuntime,
+  runtimeOf,
 } from '../engine/open/create-engine.ts'
 import { closedError, nothingClosed, notBound, Opening, Pace, Paces, withoutEngine } from '../engine/open/opening.ts'
 import type { Executor, Row } from '../engine/query/executor.ts'
 import { Source } from '../engine/source.ts'
-import type { Works } from '../engine/works.ts'
+import type { EngineRuntime } from '../engine/runtime.ts'
 import { Bakery, type RowLoader } from '../sql/baked.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { OnlyColumn } from '../sql/first-column.ts'
@@ -117,7 +117,7 @@ export class Db extends Source implements AsyncDisposable {
     this.#options = options ?? this.#waiting
     this.#state = 'configured'
     try {
-      return await withWorks(this.#open(false), this.#attempt)
+      return await withRuntime(this.#open(false), this.#attempt)
     } catch (error) {
       this.#state = 'unbound'
       this.#source = null
@@ -292,8 +292,8 @@ export class Db extends Source implements AsyncDisposable {
   }
 
   /** @internal */
-  override worksHere(): Works | Promise<Works> {
-    return worksOf(this.engineQuietly())
+  override runtimeHere(): EngineRuntime | Promise<EngineRuntime> {
+    return runtimeOf(this.engineQuietly())
   }
 
   /** @internal */
@@ -341,7 +341,7 @@ export class Db extends Source implements AsyncDisposable {
     if (around === null) this.checkUsable()
     const engine = around ?? this.#engine
     if (engine !== null) return engine.engineHere(whole)
-    return whole ? withWorks(this.#open(patient), this.#attempt) : this.#open(patient)
+    return whole ? withRuntime(this.#open(patient), this.#attempt) : this.#open(patient)
   }
 
   /** @internal */
@@ -379,7 +379,7 @@ export class Db extends Source implements AsyncDisposable {
   /** An engine for `withBind`: while a source cannot be opened, those who ask for it share one attempt at a time. */
   #openFor(source: EngineSource, options: EngineOptions | undefined): Promise<Engine> {
     const open = (): Promise<Engine> =>
-      withWorks(openEngine(source, options, this, this.bakery, new Opening<Engine>(true)))
+      withRuntime(openEngine(source, options, this, this.bakery, new Opening<Engine>(true)))
     return inRoot(() => this.#paces.run(source instanceof URL ? source.href : source, options, open))
   }
 

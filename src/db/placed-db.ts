@@ -1,11 +1,11 @@
-// A `Db` at a place: what is sent through it, models on it too, goes to one tenant or schema whatever is said around it.
+// A `Db` at a place: everything sent through it, its models too, goes to one tenant or schema, whatever place the code around names.
 import { currentChain, type Link, runIn, ambientSettings, settingsAround } from '../engine/context/chain.ts'
 import type { Settings } from '../engine/context/frame.ts'
 import { chainAt, type Place } from '../engine/context/place.ts'
 import type { CloseOptions, Engine } from '../engine/engine.ts'
 import type { EngineOptions, EngineSource } from '../engine/open/create-engine.ts'
 import type { Executor } from '../engine/query/executor.ts'
-import { follows } from '../engine/query/made-with.ts'
+import { usesCallersSettings } from '../engine/query/made-with.ts'
 import { Placed } from '../engine/query/placed.ts'
 import type { DetachedOptions } from '../engine/source.ts'
 import { AlreadyBoundError, TransactionStateError, UsageError } from '../errors/index.ts'
@@ -72,7 +72,7 @@ export class PlacedDb extends Db {
     if (this.#place.said.what === 'server') return on
     const engine = this.engineQuietly()
     if (engine === null || !on.runsOn(engine)) return on
-    if (!follows(on.handleHere()))
+    if (!usesCallersSettings(on.handleHere()))
       throw new TransactionStateError(
         'The connection or transaction was made at another tenant, and is used outside of that by a db or model of using(). Use it ' +
           'inside, or begin one on the db of using().',

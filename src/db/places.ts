@@ -1,4 +1,4 @@
-// A `Db` that stands for several databases and tenants, as far as types and plug-ins know of it.
+// A `Db` that stands for several databases and tenants, as types and plug-ins know it.
 import type { Settings } from '../engine/context/frame.ts'
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 

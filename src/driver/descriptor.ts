@@ -1,5 +1,5 @@
-// What is known of a driver without loading it: the schemes of its URLs, the options it takes, its defaults. `options/` asks
-// nothing else of a driver, and the registry is a list of these. Types only.
+// The descriptor of a driver, known without loading the driver: the schemes of its URLs, its options, its defaults. `options/` asks
+// nothing else of a driver, and the registry is a list of descriptors. Types only.
 import type { OptionProblem } from '../errors/index.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { Check } from '../util/options.ts'

@@ -1,4 +1,4 @@
-// How a session has its server stop what runs.
+// Asks the server to stop a running statement, for the sessions of all drivers.
 import { before, clock } from '../util/clock.ts'
 
 /**

@@ -1,6 +1,6 @@
-// What a value of an option that concerns connections may be, beside what any option may be: the descriptors of drivers are
-// made of it. A problem never contains the value.
-import { anyOf, boolean, type Check, describeType, integer, isPlain, settingMisread } from '../util/options.ts'
+// Checks of option values that concern connections. The descriptors of drivers are made of them. A problem never contains the value.
+import { settingMisread } from '../sql/settings.ts'
+import { anyOf, boolean, type Check, describeType, integer, isPlain } from '../util/options.ts'
 import { checkConversions } from '../sql/conversions.ts'
 import { longestTimerMs } from '../util/clock.ts'
 import type { Parameter, Reader, Reading, Said } from './descriptor.ts'

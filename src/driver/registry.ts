@@ -1,4 +1,4 @@
-// The list of drivers that options ask by scheme and by name. Those that ship come from `shipped.ts`; programs add their own.
+// The registry of drivers, by scheme and by name. Those that ship come from `shipped.ts`; programs add their own.
 import { UsageError } from '../errors/index.ts'
 import { postgres as postgresDialect } from '../postgres/dialect.ts'
 import type { Descriptor, Registry } from './descriptor.ts'

@@ -1,4 +1,4 @@
-// A row as objects in each other, from the paths of its columns: for the row decoders of all drivers.
+// A row as nested objects, made by the paths of its columns. The row decoders of all drivers use it.
 import type { ColumnSpec, Kinds, RowSpec } from '../sql/compiled.ts'
 
 /** To make code for rows takes as long as reading so many of them. */

@@ -26,7 +26,7 @@ import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
 import { type Checks, duration, needsFunction, readAgain } from '../util/options.ts'
-import type { WorkingEngine } from './works.ts'
+import type { RunningEngine } from './runtime.ts'
 
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- a class has no key without its value
 export interface Connection extends IsHandle {}
@@ -40,7 +40,7 @@ const rawChecks: Checks<Pick<QueryDefaults, 'timeoutMs'>> = { timeoutMs: duratio
 export class Connection extends Executor implements AsyncDisposable {
   /** Whether it owns its slot, rather than reusing another's. */
   readonly owner: boolean
-  readonly #engine: WorkingEngine
+  readonly #engine: RunningEngine
   readonly #slot: Slot
   readonly #chain: Link | undefined
   readonly #home: Enclosing | null
@@ -56,7 +56,7 @@ export class Connection extends Executor implements AsyncDisposable {
    * @param home The transaction it belongs to, if that is not the one in which the code that makes it runs.
    */
   constructor(
-    engine: WorkingEngine,
+    engine: RunningEngine,
     slot: Slot,
     chain: Link | undefined,
     as: 'owner' | 'reusing',
@@ -89,12 +89,12 @@ export class Connection extends Executor implements AsyncDisposable {
   }
 
   /** @internal */
-  override engineHere(): WorkingEngine {
+  override engineHere(): RunningEngine {
     return this.#engine
   }
 
   /** @internal */
-  override engineQuietly(): WorkingEngine {
+  override engineQuietly(): RunningEngine {
     return this.#engine
   }
 
@@ -175,11 +175,11 @@ export class Connection extends Executor implements AsyncDisposable {
     let lent = null as Promise<unknown> | null
     const act = (): void => {
       // A nested transaction that it has waited for is not released yet.
-      if (slot.flight.unreleased === null) lent = this.#engine.works.lend(slot)
+      if (slot.flight.unreleased === null) lent = this.#engine.runtime.lend(slot)
     }
     for (;;) {
-      if (slot.owes(this.settingsHere())) await this.scalar('select 1')
-      const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: true, act })
+      if (slot.needsPrefix(this.settingsHere())) await this.scalar('select 1')
+      const turn = new Turn(this.#engine, currentChain(), this, { untilQuiet: true, borrows: true, act })
       slot.send(turn)
       try {
         await turn.wait()
@@ -198,7 +198,7 @@ export class Connection extends Executor implements AsyncDisposable {
 
   /** Like `db.position()`, but asks on this connection. */
   position(): Promise<Position> {
-    return this.#engine.works.askPosition(this)
+    return this.#engine.runtime.askPosition(this)
   }
 
   /** @internal Borrows now. */
@@ -207,7 +207,7 @@ export class Connection extends Executor implements AsyncDisposable {
     if (this.#slot.lease !== null) return
     const until = timeoutMs === undefined ? Infinity : clock.now() + timeoutMs
     const turn = new Turn(this.#engine, currentChain(), this, {
-      quiet: false,
+      untilQuiet: false,
       borrows: true,
       reads: (this.#slot.reads?.host ?? null) !== null,
       act: () => {},
@@ -342,7 +342,7 @@ export class Connection extends Executor implements AsyncDisposable {
   async #releaseForNow(discardSession: boolean): Promise<void> {
     const slot = this.#slot
     if (!this.owner || this.#released || slot.closed) return
-    const { checkLendable } = this.#engine.works
+    const { checkLendable } = this.#engine.runtime
     checkLendable(slot, discardSession, true)
     let back: void | Promise<void> = undefined
     // What was issued before has run now: it may have begun a transaction, or set what the user relies on.
@@ -350,7 +350,7 @@ export class Connection extends Executor implements AsyncDisposable {
       checkLendable(slot, discardSession)
       if (slot.lease !== null) back = slot.handBack()
     }
-    const turn = new Turn(this.#engine, currentChain(), this, { quiet: true, borrows: false, act })
+    const turn = new Turn(this.#engine, currentChain(), this, { untilQuiet: true, borrows: false, act })
     slot.send(turn)
     try {
       await turn.wait()

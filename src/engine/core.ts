@@ -1,5 +1,5 @@
-// The things that all parts of an engine share: the pool, the words of the database, clocks, options and names. Nothing here
-// opens or runs anything. The engine itself is one, and the files below it know no more of it than this.
+// The interface of an engine for all of its parts: the pool, the dialect, clocks, options and names. Nothing here opens or runs
+// anything. `Engine` implements it; the files below it know no more of the engine.
 import type { LeakWatch } from '../observe/reports.ts'
 import type { Place } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/options.ts'
@@ -18,7 +18,7 @@ import type { Functions } from './functions.ts'
 import type { noteReadOnly } from './hosts/read-only.ts'
 import type { switchOps } from './switching.ts'
 
-/** Where a read may run, of a database with replicas. */
+/** With replicas: the servers on which a read may run. */
 export type From = 'primary' | 'replica'
 
 /** A read that is on its way on a database with replicas. */
@@ -42,7 +42,7 @@ export interface HostSet {
   /** The server of the primary refused a write, for it takes none. */
   noteStale(): void
   /** Whether a read that failed on a replica runs on the primary instead. */
-  passesOn(op: Routed, failure: Failure): boolean
+  retriesOnPrimary(op: Routed, failure: Failure): boolean
   serverOf(raw: RawConnection): ServerInfo | null
 }
 
@@ -81,7 +81,7 @@ export interface EngineCore {
   readonly ticker: Ticker
   readonly statements: StatementCache
   /** The part that is loaded with the first engine that is opened. */
-  readonly works: { readonly noteReadOnly: typeof noteReadOnly; readonly switchOps: typeof switchOps }
+  readonly runtime: { readonly noteReadOnly: typeof noteReadOnly; readonly switchOps: typeof switchOps }
   readonly dialect: Dialect
   readonly options: ResolvedOptions
   /** Null unless a leak report is wanted. */

@@ -1,6 +1,5 @@
-// The promise of `detached()`: it notices where it is awaited. Detached work sees nothing of the code it was started
-// in; but while that code waits for it, the connections of that code come back no more, and what waits for these in the work
-// is told so at once.
+// The promise of `detached()`, which notices where it is awaited. Detached work sees nothing of the code that started it. But while
+// that code awaits it, the connections of that code do not come back, and a wait for one of them inside the work fails at once.
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import { currentChain, type Link } from './context/chain.ts'
@@ -36,7 +35,7 @@ export class Awaiting {
     }
     frame.awaited = this.#chain
     for (const slot of slots) slot.reconsider()
-    frame.engine.pool.tied(true)
+    frame.engine.pool.noteHeld(true)
   }
 }
 

@@ -18,7 +18,7 @@ import type { Ticker } from '../util/ticker.ts'
 import { ambientFrame, ambientSettings, currentChain, heldLeases, type Link } from './context/chain.ts'
 import type { Frame, Settings } from './context/frame.ts'
 import type { QueryDefaults } from './core.ts'
-import type { Ear, Outlet } from './client/ear.ts'
+import type { ListeningConnection, ConnectionOpener } from './client/listening-connection.ts'
 import type { Functions } from './functions.ts'
 import type { HostStats } from './hosts/host.ts'
 import type { Hosts } from './hosts/hosts.ts'
@@ -31,7 +31,7 @@ import type { ManualTransaction, Transaction } from './transaction/transaction.t
 import type { TransactionOptions } from './transaction/options.ts'
 import type { Twins } from './twins.ts'
 import type { Watch } from './watch.ts'
-import type { SlotTerms, Works } from './works.ts'
+import type { SlotTerms, EngineRuntime } from './runtime.ts'
 
 /** Options of `close()` of a `Db`, an engine or a registry. */
 export interface CloseOptions {
@@ -53,16 +53,16 @@ const ofTransaction: SlotTerms = { what: '', explicit: false, settings: undefine
 export interface EngineParts {
   readonly options: ResolvedOptions
   readonly dialect: Dialect
-  readonly works: Works
-  readonly loadWorks: () => Promise<unknown>
-  readonly makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: Outlet }
+  readonly runtime: EngineRuntime
+  readonly loadRuntime: () => Promise<unknown>
+  readonly makePool: (engine: Engine) => { readonly pool: Pool; readonly outlet: ConnectionOpener }
   readonly onClose: () => void
 }
 
 /** The connections of one database and the queries on them. (GINO: `GinoEngine`.) */
 export class Engine extends Source implements AsyncDisposable {
   /** @internal What runs it. */
-  readonly works: Works
+  readonly runtime: EngineRuntime
   /** @internal */
   pool: Pool
   /** @internal */
@@ -84,7 +84,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal Plain reads that were not quick when they were last measured. */
   readonly slowReads: WeakSet<Compiled> = new WeakSet()
   /** @internal What listens to channels; null: nothing has listened yet. */
-  ear: Ear | null = null
+  listening: ListeningConnection | null = null
   /** @internal Places where transactions were begun that kept a connection from others, as far as notices have named them. */
   readonly toldPlaces: Set<string> = new Set()
   /** @internal Null unless it has replicas. */
@@ -97,30 +97,30 @@ export class Engine extends Source implements AsyncDisposable {
   home: object | null = null
   /** @internal The engines of the same database, this one among them. */
   readonly twins: Twins
-  readonly #loadWorks: () => Promise<unknown>
-  readonly #outlet: Outlet
+  readonly #loadRuntime: () => Promise<unknown>
+  readonly #outlet: ConnectionOpener
   readonly #onClose: () => void
   #cursors = 0
   readonly #borrowed = new PlaceBudget()
   readonly #places = new PlaceBudget()
 
   /** @internal Use `createEngine`. */
-  constructor({ options, dialect, works, loadWorks, makePool, onClose }: EngineParts) {
+  constructor({ options, dialect, runtime, loadRuntime, makePool, onClose }: EngineParts) {
     super()
     this.options = options
     this.dialect = dialect
-    this.works = works
-    this.ticker = new works.Ticker()
-    this.#loadWorks = loadWorks
+    this.runtime = runtime
+    this.ticker = new runtime.Ticker()
+    this.#loadRuntime = loadRuntime
     const { afterMs } = options.leak
-    this.leaks = afterMs === Infinity ? null : new works.LeakWatch(options.name, afterMs)
-    this.watch = works.Watch.of(options)
-    this.statements = new works.StatementCache({ dialect, prepare: options.prepare })
+    this.leaks = afterMs === Infinity ? null : new runtime.LeakWatch(options.name, afterMs)
+    this.watch = runtime.Watch.of(options)
+    this.statements = new runtime.StatementCache({ dialect, prepare: options.prepare })
     const { pool, outlet } = makePool(this)
     this.pool = pool
     this.#outlet = outlet
-    this.functions = new works.Functions(this)
-    this.twins = works.joinTwins(options)
+    this.functions = new runtime.Functions(this)
+    this.twins = runtime.joinTwins(options)
     this.#onClose = onClose
   }
 
@@ -136,7 +136,7 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** Counts at this moment. */
   stats(): EngineStats {
-    const listening = this.ear?.connections ?? 0
+    const listening = this.listening?.connections ?? 0
     if (this.hosts === null) return { ...this.pool.stats(), listening }
     const hosts = this.hosts.stats()
     return { ...this.hosts.counts(), listening, hosts }
@@ -159,8 +159,8 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal Closes it; `all`: the callers that wait for a connection now are served. */
   async end(timeoutMs: number, all: boolean): Promise<CloseReport> {
     const deadline = clock.now() + timeoutMs
-    if (!this.closed) this.works.leaveTwins(this.twins, this.options)
-    const others = Promise.all([this.hosts?.close(deadline, all), this.ear?.close(deadline)])
+    if (!this.closed) this.runtime.leaveTwins(this.twins, this.options)
+    const others = Promise.all([this.hosts?.close(deadline, all), this.listening?.close(deadline)])
     const report = await this.pool.close(deadline, all)
     const reports = [report, ...((await others)[0] ?? [])]
     this.#onClose()
@@ -186,7 +186,7 @@ export class Engine extends Source implements AsyncDisposable {
 
   /** @internal */
   override engineHere(whole: boolean = true): Engine | Promise<Engine> {
-    return !whole || this.works.whole ? this : this.#loadWorks().then(() => this)
+    return !whole || this.runtime.whole ? this : this.#loadRuntime().then(() => this)
   }
 
   /** @internal */
@@ -195,8 +195,8 @@ export class Engine extends Source implements AsyncDisposable {
   }
 
   /** @internal */
-  override worksHere(): Works | Promise<Works> {
-    return this.works.whole ? this.works : this.#loadWorks().then(() => this.works)
+  override runtimeHere(): EngineRuntime | Promise<EngineRuntime> {
+    return this.runtime.whole ? this.runtime : this.#loadRuntime().then(() => this.runtime)
   }
 
   /** @internal */
@@ -208,8 +208,8 @@ export class Engine extends Source implements AsyncDisposable {
   override checkUsable(): void {}
 
   /** @internal */
-  openEar(): Ear {
-    return (this.ear ??= new this.works.Ear(this, this.#outlet))
+  openListening(): ListeningConnection {
+    return (this.listening ??= new this.runtime.ListeningConnection(this, this.#outlet))
   }
 
   /** @internal The deadline of a statement: its own, else the default nearest to it. */
@@ -243,7 +243,7 @@ export class Engine extends Source implements AsyncDisposable {
   /** @internal A slot for code with this chain. @throws {TransactionStateError} when its settings ended with their scope. */
   openSlot(chain: Link | undefined, { what, explicit, settings }: SlotTerms = ofTransaction): Slot {
     const all = chain === undefined && settings === undefined ? null : mergedSettings(this, chain, settings)
-    return new this.works.Slot(this, all, explicit, this.leaks === null || what === '' ? what : placed(what))
+    return new this.runtime.Slot(this, all, explicit, this.leaks === null || what === '' ? what : placed(what))
   }
 
   /** @internal Sends an implicit statement: to the slot of the frame around it, else to any free connection. */
@@ -254,7 +254,7 @@ export class Engine extends Source implements AsyncDisposable {
       return
     }
     if (chain !== undefined) {
-      if (this.twins.count > 1) this.works.tellOfTwin(this, chain, stmt)
+      if (this.twins.count > 1) this.runtime.tellOfTwin(this, chain, stmt)
       try {
         const frame = ambientFrame(this, chain)
         if (frame !== null) {
@@ -272,11 +272,11 @@ export class Engine extends Source implements AsyncDisposable {
         return
       }
     }
-    if (stmt.pins !== 0) op.refuseWith(this.works.sessionStateRefused(stmt, this))
+    if (stmt.pins !== 0) op.refuseWith(this.runtime.sessionStateRefused(stmt, this))
     else if (op.signal?.aborted === true) op.abort(op.signal.reason)
     else if (
       (stmt.cls === 'read' && stmt.leaves !== true && !this.functions.judgesReads) ||
-      this.works.mayRunAnywhere(op)
+      this.runtime.mayRunAnywhere(op)
     ) {
       op.begin()
       if (this.hosts === null) this.pool.place(op)
@@ -298,12 +298,12 @@ export class Engine extends Source implements AsyncDisposable {
   /** A statement with settings but no connection around it: a slot for it alone. */
   #sendWith(settings: Settings, op: EngineOp): void {
     if (op.stmt.pins !== 0) {
-      op.refuseWith(this.works.sessionStateRefused(op.stmt, this))
+      op.refuseWith(this.runtime.sessionStateRefused(op.stmt, this))
       return
     }
-    const slot = new this.works.Slot(this, settings, false, 'detached()')
+    const slot = new this.runtime.Slot(this, settings, false, 'detached()')
     slot.keeps = false
-    slot.reads = this.works.readsAlone(this.hosts)
+    slot.reads = this.runtime.readsAlone(this.hosts)
     slot.addIdler()
     slot.send(op)
   }
@@ -346,12 +346,12 @@ export class Engine extends Source implements AsyncDisposable {
     work: (tx: Transaction) => Promise<T> | T,
     options: TransactionOptions,
   ): Promise<T> {
-    return this.works.runManaged(this, where, work, options)
+    return this.runtime.runManaged(this, where, work, options)
   }
 
   /** @internal */
   beginOn(where: TransactionPlace, options: TransactionOptions): Promise<ManualTransaction> {
-    return this.works.beginManual(this, where, options)
+    return this.runtime.beginManual(this, where, options)
   }
 
   /** @internal Ends the slot of a scope without waiting: an open transaction keeps its connection until it ends. */
@@ -376,7 +376,7 @@ export class Engine extends Source implements AsyncDisposable {
 
   async #finishSlot(slot: Slot, closing: Promise<void>): Promise<void> {
     const { outermost } = slot.stack
-    if (outermost !== null) await this.works.windUp(outermost)
+    if (outermost !== null) await this.runtime.windUp(outermost)
     await closing
   }
 

@@ -1,6 +1,6 @@
-// The functions and triggers of the database that may leave something in a session, read from its catalogue when they first matter. It is
-// read on an idle connection, never in a transaction of a user, and no caller waits for it. Until it is known, a statement that might
-// leave something counts as one that does. Statements are judged once for each text and reading.
+// The functions and triggers of the database that may leave something in a session, read from its catalogue when they first matter. It
+// is read on an idle connection, never in a transaction of a user, and no caller waits for it. Until it is known, a statement that
+// might leave something counts as one that does. Each text is judged once for each reading.
 import { type Failure, type Op, OpState } from '../driver/driver.ts'
 import { notice } from '../observe/channels.ts'
 import type { Errand } from '../pool/errands.ts'
@@ -12,7 +12,7 @@ import type { StatementCache } from '../sql/compile.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import type { FunctionBook, KnownFunctions, Reach } from '../sql/functions.ts'
 import { clock } from '../util/clock.ts'
-import { OwnOp } from './own-op.ts'
+import { InternalOp } from './internal-op.ts'
 import { switchOps } from './switching.ts'
 
 /** After a failure, or after an unknown name, it is not read again for this time. */
@@ -209,7 +209,7 @@ export class Functions {
 }
 
 /** One reading, on a connection that nobody uses. */
-class Reading extends OwnOp implements Errand {
+class Reading extends InternalOp implements Errand {
   readonly ofEngine = true as const
   readonly since: number = clock.now()
   readonly #engine: Home

@@ -1,5 +1,4 @@
-// What the engine knows of the objects that statements run on without knowing their classes: how executors are recognised,
-// which of them are handles that the user holds, and what is said of one that stands in place of options.
+// Executors and handles, without their classes: how they are recognised, and the errors for one that stands in place of options.
 import { UsageError } from '../errors/index.ts'
 import { type Check, describeType, type Checks, readOptions, boolean } from '../util/options.ts'
 import type { Handle } from './context/frame.ts'

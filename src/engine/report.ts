@@ -1,5 +1,5 @@
-// The events for subscribers: plain data, made only when somebody listens. A statement that was issued while
-// somebody did carries its trace; an end without a beginning is not reported.
+// Reports events to subscribers: plain data, made only when somebody listens. A statement that was issued while somebody listened
+// carries its trace. An end without a beginning is not reported.
 import {
   connectionChannel,
   type ConnectionEvent,
@@ -139,7 +139,7 @@ function publishTransaction(record: ToldTransaction, event: TransactionEvent['ev
 }
 
 interface ConnectionReport extends Pick<ConnectionEvent, 'connection' | 'event' | 'host'> {
-  /** What its duration is counted from. */
+  /** The start of its duration, monotonic milliseconds. */
   readonly since: number
   readonly failure?: Failure | null
 }
@@ -176,7 +176,7 @@ function errorOf({ fields, refusal, kind }: Failure, by?: string): string {
   return fields?.['code'] ?? by ?? refusal?.reason ?? kind
 }
 
-/** What Node.js says of a connection: `ECONNREFUSED`. */
+/** The code of Node.js for a connection that failed: `ECONNREFUSED`. */
 function causeOf({ cause }: Failure): string | undefined {
   return textIn(cause, 'code')
 }
@@ -193,7 +193,7 @@ export function serverOf(engine: EngineCore): ServerInfo {
   return server
 }
 
-/** What events say of the server with such a connection. */
+/** The server of a connection, as events describe it. */
 export function serverInfo({ dialect }: EngineCore, connection: Readonly<Record<string, unknown>>): ServerInfo {
   const { host, port, database } = connection as Readonly<Record<string, string | number | undefined>>
   return Object.freeze({

@@ -34,7 +34,7 @@ import { addHook, type Hook } from './transaction/hooks.ts'
 import type { ManualTransaction, Transaction } from './transaction/transaction.ts'
 import { type TransactionOptions, transactionOptions } from './transaction/options.ts'
 import { anyOf, boolean, duration, must, needsFunction, type Checks, type Reading, readAgain } from '../util/options.ts'
-import type { WorkingEngine } from './works.ts'
+import type { RunningEngine } from './runtime.ts'
 
 /** Options of `acquire()`. (GINO: `acquire(timeout=, reuse=, lazy=)`.) */
 export interface AcquireOptions {
@@ -154,7 +154,7 @@ export abstract class Source extends ClientSource {
 
   /** @internal */
   override send(op: EngineOp): void {
-    ;(op.engine as WorkingEngine).sendAmbient(op)
+    ;(op.engine as RunningEngine).sendAmbient(op)
   }
 
   /**
@@ -175,7 +175,7 @@ export abstract class Source extends ClientSource {
     if (shared !== null) {
       const slot = shared.slot as Slot
       checkSettings(own, settingsOn(slot, chain, null))
-      const after = engine.works.reached(engine, options.after)
+      const after = engine.runtime.reached(engine, options.after)
       if (after !== null || options.from !== undefined) slot.reads?.narrow(options.from ?? null, after)
       const connection = new Connection(engine, slot, chain, 'reusing', defaultsOf(options, engine, chain))
       if (options.hold === true) connection.hold()
@@ -189,10 +189,10 @@ export abstract class Source extends ClientSource {
         await connection.release()
       }
     }
-    const after = engine.works.reached(engine, options.after)
+    const after = engine.runtime.reached(engine, options.after)
     const slot = engine.openSlot(chain, { what: 'scope', explicit: false, settings: own })
     if (engine.hosts !== null && options.hold !== true)
-      slot.reads = engine.works.openReads(engine.hosts, options, after)
+      slot.reads = engine.runtime.openReads(engine.hosts, options, after)
     const connection = new Connection(engine, slot, chain, 'owner', defaultsOf(options, engine, chain))
     if (options.hold === true) connection.hold()
     if (options.lazy === false) await borrowOrClose(connection, slot, options.timeoutMs)
@@ -334,7 +334,7 @@ export abstract class Source extends ClientSource {
   async position(): Promise<Position> {
     const here = this.engineHere()
     const engine = here instanceof Promise ? await here : here
-    return engine.works.askPosition(this)
+    return engine.runtime.askPosition(this)
   }
 
   /** The connection that `acquire({ reuse: true })` would use here, or undefined. Never throws. (GINO: `current_connection`.) */
@@ -344,7 +344,7 @@ export abstract class Source extends ClientSource {
     if (frame === null) return undefined
     if (frame.transaction !== null) return (frame.transaction.handle as Transaction).connection
     return (frame.connection ??= new Connection(
-      frame.engine as WorkingEngine,
+      frame.engine as RunningEngine,
       frame.slot as Slot,
       undefined,
       'reusing',

@@ -1,5 +1,5 @@
-// How the settings of a statement are put in force on its connection: the differences from those in force go in front of it, in
-// its unit, so that it does not run when that fails. The connection remembers what is in force (`InForce`).
+// Switches the settings of a connection to those of a statement. The differences go in front of the statement, in its unit, so it does
+// not run if one of them fails. The connection remembers the settings in force (`InForce`).
 import type { Failure, Op, Proof, RawConnection } from '../driver/driver.ts'
 import { type Compiled, Dirty } from '../sql/compiled.ts'
 import { type Change, InForce, type Settings } from '../sql/settings.ts'
@@ -7,7 +7,7 @@ import type { ResolvedOptions } from '../options/options.ts'
 import type { StatementCache } from '../sql/compile.ts'
 import type { Dialect } from '../sql/dialect.ts'
 import { UsageError } from '../errors/index.ts'
-import { OwnOp } from './own-op.ts'
+import { InternalOp } from './internal-op.ts'
 
 /** An engine, as far as it is needed here. */
 interface Words {
@@ -35,13 +35,13 @@ interface Main {
   prefixFailure: Failure | null
 }
 
-/** What goes in front of the first statement that leaves something in a session: nobody else may have the session next. */
+/** The proof that goes in front of the first statement that leaves something in a session: a pooler may not lend that session on. */
 export function proofOps({ statements }: Pick<Words, 'statements'>, raw: RawConnection, main: Main | null): Op[] {
   const { proof } = raw
   return proof ? proof.texts.map((text) => new ProofOp(statements.compileInternal(text), raw, proof, main)) : []
 }
 
-class ProofOp extends OwnOp {
+class ProofOp extends InternalOp {
   readonly #raw: RawConnection
   readonly #proof: Proof
   readonly #main: Main | null
@@ -84,7 +84,7 @@ function unsaid(): Failure {
 const bare = new InForce()
 
 /**
- * What puts `wanted` in force, to be sent in front of `main`; null: nothing has to be sent. Behind a pooler it holds for the
+ * The operations that put `wanted` in force, to be sent in front of `main`; null: nothing has to be sent. Behind a pooler it holds for the
  * transaction alone: for that of `main` (`alone`), or for one that is open.
  */
 export function switchOps(
@@ -136,7 +136,7 @@ function endOfValues(changes: readonly Change[], from: number, alone: ReadonlySe
 }
 
 /** One statement of a switch; the last knows what is in force behind it. */
-class SwitchOp extends OwnOp {
+class SwitchOp extends InternalOp {
   readonly #raw: RawConnection
   readonly #known: InForce | null
   readonly #wanted: Settings | null | undefined

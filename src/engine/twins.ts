@@ -1,5 +1,5 @@
-// Engines of one database. A statement of one that stands inside of a transaction of another runs on another connection, outside of
-// that transaction: hardly anybody means that. It is looked for only while there are several.
+// Engines of the same database. A statement of one engine inside of a transaction of another runs outside of that transaction, which
+// hardly anybody means, so a notice says it. It is checked only while there are several.
 import { notice } from '../observe/channels.ts'
 import { capturePlace } from '../observe/place.ts'
 import type { ResolvedOptions } from '../options/engine-options.ts'

@@ -1,5 +1,5 @@
-// Getting a connection and keeping it: the pool could not lend one, none could be opened, or it died in use. Thrown by
-// pool, drivers and engine. What the server says to a statement is in query-error.ts.
+// Errors of connections: the pool could not lend one, none could be opened, or one died in use. Thrown by pool, drivers and engine.
+// Errors that the server gives to a statement are in query-error.ts.
 import { poolerAdvice } from './query-error.ts'
 import { GeneverError, type ErrorDetails, type Outcome, UsageError } from './usage-error.ts'
 

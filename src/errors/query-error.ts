@@ -1,6 +1,6 @@
-// What the database answers when it refuses a statement: one class for each answer that programs treat differently.
-// Made by `toQueryError` only. What the server says may hold values: `message` was cleaned before, and everything else that
-// may hold them is a getter of the prototype, which neither util.inspect, JSON nor loggers print.
+// Errors that the database gives to statements: one class for each kind that programs treat differently. Made by `toQueryError` only.
+// The server's words may hold values: `message` was cleaned before, and every other field that may hold them is a getter of the
+// prototype, which neither util.inspect, JSON nor loggers print.
 import { GeneverError, isGeneverError, type ErrorDetails, type Outcome } from './usage-error.ts'
 
 /** The fields of an ErrorResponse by name, as node-postgres calls them (`code` is the SQLSTATE). */

@@ -1,4 +1,4 @@
-// What a run of migrations throws: where it was, and which statement it was.
+// The errors of a run of migrations: they name the place and the statement.
 import { GeneverError, MigrationError } from '../errors/index.ts'
 import type { Migration } from './folder.ts'
 import type { MigrateOptions } from './options.ts'

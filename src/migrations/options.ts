@@ -1,4 +1,4 @@
-// What `migrate` takes and gives.
+// The options of `migrate`, and its report.
 import type { EngineOptions } from '../engine/open/create-engine.ts'
 import { UsageError } from '../errors/index.ts'
 import {

@@ -1,4 +1,4 @@
-// The statements of a migration: where each begins and ends, which must run alone, and what a tenant's run changes in them.
+// The statements of a migration: where each begins and ends, which must run alone, and how they are changed for a tenant.
 import { MigrationError } from '../errors/index.ts'
 import { classify } from '../postgres/classify.ts'
 import { Scanner, Token } from '../postgres/lexer.ts'

@@ -1,4 +1,4 @@
-// Which databases and schemas a run of migrations is for, and the search path in each.
+// The databases and schemas that a run of migrations is for, and the search path in each.
 import { createDb, type Db } from '../db/db.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { EngineOptions } from '../engine/open/create-engine.ts'

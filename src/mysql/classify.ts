@@ -3,7 +3,7 @@
 import { type Control, Dirty, Pin } from '../sql/compiled.ts'
 import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'
-import { isUtcZone, isUtf8mb4 } from '../util/options.ts'
+import { isUtcZone, isUtf8mb4 } from '../sql/settings.ts'
 import { Scanner, Token } from './lexer.ts'
 import { controlOf, effectOf, setsAll, type Sign, verdict } from './verdict.ts'
 

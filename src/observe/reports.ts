@@ -13,7 +13,7 @@ import {
 } from './channels.ts'
 import { unknownPlace } from './place.ts'
 import { clock } from '../util/clock.ts'
-import { Roll } from '../util/line.ts'
+import { LinkedSet } from '../util/linked-list.ts'
 import { contain, inOneLine } from '../util/thrown.ts'
 
 /** Who holds a connection. */
@@ -34,8 +34,8 @@ export interface Holder {
 export class LeakWatch {
   readonly #engine: string
   readonly #afterMs: number
-  readonly #holders = new Roll<Holder>()
-  readonly #told = new Roll<Holder>()
+  readonly #holders = new LinkedSet<Holder>()
+  readonly #told = new LinkedSet<Holder>()
   readonly #handles: FinalizationRegistry<Holder>
   #timer: NodeJS.Timeout | null = null
 

@@ -52,11 +52,11 @@ const poolChecks: Checks<PoolOptions> = {
   shared: integer(0, 10_000),
   batchReads: boolean,
   spareReads: boolean,
-  maxWaiting: integer(0, undefined, true),
-  acquireTimeoutMs: milliseconds(1, true),
+  maxWaiting: integer(0, undefined, 'or Infinity'),
+  acquireTimeoutMs: milliseconds(1, 'or Infinity'),
   connectTimeoutMs: milliseconds(1),
-  idleTimeoutMs: milliseconds(1, true),
-  maxLifetimeMs: milliseconds(1, true),
+  idleTimeoutMs: milliseconds(1, 'or Infinity'),
+  maxLifetimeMs: milliseconds(1, 'or Infinity'),
 }
 
 /** Of every engine, whatever its driver. */
@@ -65,20 +65,20 @@ const common: Readonly<Record<string, Check | GroupCheck>> = {
   pool: { group: poolChecks },
   replicas: { group: replicaChecks },
   functions: { group: { harmless: functionNames, stateful: functionNames } },
-  query: { group: { timeoutMs: milliseconds(1, true), tags: { read: (given) => Tags.of(given) } } },
-  retry: { group: { limit: integer(0, undefined, true), intervalMs: milliseconds(0) } },
+  query: { group: { timeoutMs: milliseconds(1, 'or Infinity'), tags: { read: (given) => Tags.of(given) } } },
+  retry: { group: { limit: integer(0, undefined, 'or Infinity'), intervalMs: milliseconds(0) } },
   isolation: (value) =>
     typeof value === 'string' && isolationLevels.some((level) => level === spaced(value))
       ? undefined
       : `must be one of ${isolationLevels.join(', ')}`,
-  transactionIdleTimeoutMs: milliseconds(1, true),
+  transactionIdleTimeoutMs: milliseconds(1, 'or Infinity'),
   resolveCommitMs: milliseconds(0),
   onConnect: callback,
   echo: (value) =>
     typeof value === 'boolean' || typeof value === 'function' ? undefined : 'must be true, false or a function',
-  leak: { group: { afterMs: milliseconds(1, true) } },
-  slow: { group: { afterMs: milliseconds(0, true) } },
-  repeats: { group: { afterTimes: integer(1, undefined, true) } },
+  leak: { group: { afterMs: milliseconds(1, 'or Infinity') } },
+  slow: { group: { afterMs: milliseconds(0, 'or Infinity') } },
+  repeats: { group: { afterTimes: integer(1, undefined, 'or Infinity') } },
   pooler: anyOf('transaction', 'session'),
   prepare: boolean,
   prebake: boolean,

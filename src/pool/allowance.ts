@@ -1,13 +1,13 @@
-// So many connections for several pools together. A pool asks before it opens one. While all are open, the connection that has
-// been idle for the longest, in whichever pool, is closed for the pool that has waited for the longest; where none is idle, pools
-// take back what is lent and not used. A pool that has none at all waits no longer than others keep all of theirs busy.
+// An allowance: a number of connections that several pools have together. A pool asks before it opens one. While all of them are open,
+// the connection that has been idle longest, in whichever pool, is closed for the pool that has waited longest. Where none is idle,
+// pools take back connections that are lent and not used. A pool without any connection gets the next one that becomes free.
 import { clock, msUntil } from '../util/clock.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 
 /**
- * A pool that has a connection gets no second one by the closing of one that was used in this time. A pool that has none waits for this
- * time before a busy connection is closed for it.
+ * For a pool that has a connection, no other pool closes one that was used within this time. A pool that has none waits this long before
+ * a busy connection is closed for it.
  */
 const fairMs = 100
 
@@ -23,9 +23,9 @@ export interface Sharer {
   yieldIdle(): void
   /** How many of those in use it closes as soon as their user is done. */
   readonly yielding: number
-  /** Closes one of those in use as soon as its user is done. False: there is none but those that it closes anyway. */
+  /** Closes one more of those in use as soon as its user is done. False: there is no further one. */
   yieldNext(): boolean
-  /** Somebody elsewhere waits, and nothing is idle: it takes back what is lent and not used. */
+  /** Another pool waits, and no connection is idle: this one takes back connections that are lent and not used. */
   recallForOthers(): void
   /** There may be room: it opens what is due. */
   grow(): void
@@ -56,9 +56,9 @@ export class Allowance {
     this.#waiting.delete(sharer)
   }
 
-  /** A connection beyond those of pools may be closed whenever it is idle; returns what ends that. */
-  mayClose(apart: Restful): () => void {
-    const sharer = new Resting(apart)
+  /** From now on the connection, which belongs to no pool, may be closed while it is idle. Returns a function that ends this. */
+  mayClose(apart: CloseableWhenIdle): () => void {
+    const sharer = new SingleSharer(apart)
     this.join(sharer)
     return () => this.leave(sharer)
   }
@@ -71,7 +71,7 @@ export class Allowance {
     return [...this.#sharers].flatMap((each) => each.holders())
   }
 
-  /** True: one connection more is counted, until `give`. `urgent`: else it waits in line, and `grow` is called. */
+  /** True: one connection more is counted, until `give`. If there is no room, an `urgent` sharer waits in line until `grow` is called. */
   take(sharer: Sharer, urgent: boolean): boolean {
     // Nobody waits while there is room: what becomes free is given away at once.
     if (this.#used < this.most) {
@@ -98,16 +98,16 @@ export class Allowance {
   }
 
   /** A connection has become idle, or may have become quiet. */
-  eased(): void {
+  noteQuiet(): void {
     if (this.#waiting.size > 0) this.#makeRoom()
   }
 
-  /** For how many of those who wait nothing is being closed. */
+  /** How many of those who wait have no connection being closed for them. */
   get wanted(): number {
     return this.#waiting.size === 0 ? 0 : Math.max(0, this.#missing)
   }
 
-  /** One connection beyond those of pools. False: there was none until then, or `ended`, who asked for it is closed. */
+  /** Counts one connection that belongs to no pool. False: none was free before `deadline`, or `ended` has aborted. */
   async claim(deadline: number, ended: AbortSignal): Promise<boolean> {
     const claim = new Claim(this)
     this.join(claim)
@@ -189,7 +189,7 @@ export class Allowance {
 }
 
 /** A sharer without a pool: it has no connection that it could close for others. */
-abstract class Apart implements Sharer {
+abstract class PoollessSharer implements Sharer {
   readonly size: number = 0
   readonly yielding: number = 0
   abstract readonly wantedSince: number | undefined
@@ -210,8 +210,8 @@ abstract class Apart implements Sharer {
   }
 }
 
-/** Waits for one connection that no pool has. */
-class Claim extends Apart {
+/** Waits for the right to open one connection outside of any pool. */
+class Claim extends PoollessSharer {
   readonly idleSince: undefined = undefined
   wantedSince: number | undefined = clock.now()
   readonly #allowance: Allowance
@@ -243,20 +243,20 @@ class Claim extends Apart {
   }
 }
 
-/** One connection beyond those of pools. */
-export interface Restful {
-  /** Since when it is idle; undefined: it is not there, or in use. */
+/** One connection outside of any pool. */
+export interface CloseableWhenIdle {
+  /** Since when it is idle, monotonic milliseconds; undefined: it is not open, or in use. */
   readonly idleSince: number | undefined
-  /** Closes it until it is needed again. */
-  rest(): void
+  /** Closes it; it is opened again when it is needed. */
+  closeIdle(): void
 }
 
-/** Gives up the connection of a `Restful`, and asks for none. */
-class Resting extends Apart {
+/** Closes the connection of a `CloseableWhenIdle` for others, and asks for none. */
+class SingleSharer extends PoollessSharer {
   readonly wantedSince: undefined = undefined
-  readonly #of: Restful
+  readonly #of: CloseableWhenIdle
 
-  constructor(of: Restful) {
+  constructor(of: CloseableWhenIdle) {
     super()
     this.#of = of
   }
@@ -266,14 +266,14 @@ class Resting extends Apart {
   }
 
   override yieldIdle(): void {
-    this.#of.rest()
+    this.#of.closeIdle()
   }
 }
 
 type Open = (hooks: ConnectionHooks, deadline: number) => Promise<RawConnection>
 
-/** Opens connections beyond those of pools, which count all the same. Nobody waits for one when it has `ended`. */
-export function counted(allowance: Allowance | null, ended: AbortSignal, open: Open): Open {
+/** As `open`, for connections outside of any pool: each is counted in the allowance. When `ended` aborts, those that wait are refused. */
+export function countedOpen(allowance: Allowance | null, ended: AbortSignal, open: Open): Open {
   if (allowance === null) return open
   return async (hooks, deadline) => {
     if (!(await allowance.claim(deadline, ended)))

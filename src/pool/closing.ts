@@ -1,6 +1,6 @@
-// The end of a pool. Those who were issued before it and whose connection is on its way are served, and what is lent may be
-// used to its end. Near the deadline the server is asked to stop what still runs, so that nothing takes effect after
-// `close()` has returned; then the connections that are left are broken.
+// The end of a pool. Waiters whose connection is on its way are still served, and lent connections may be used until they are released.
+// Near the deadline the server is asked to stop the statements that still run, so that nothing takes effect after `close()` has
+// returned. Then the connections that are left are broken.
 import type { Op } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { CloseReport, PlacedOp } from './contract.ts'
@@ -14,7 +14,7 @@ const stopShare = 0.25
 const mostStopMs = 500
 /** The least time that the server has to stop a statement, however short the rest is. */
 const leastStopMs = 100
-/** How long a wait for what is lent stays silent. */
+/** After this time a notice names the connections that are still lent. */
 const tellAfterMs = 1_000
 
 /** The pool, as its end needs it. */
@@ -25,7 +25,7 @@ export interface Closable {
   readonly opening: number
   /** How many still wait for a connection. */
   readonly waiting: number
-  /** How many scopes may come again for the connection that was taken from them. */
+  /** How many scopes lost their connection to a recall and may ask for another. */
   readonly away: number
   /** The holders of the lent connections, a line each. */
   holders(): string[]
@@ -33,7 +33,7 @@ export interface Closable {
   shared(member: Member): readonly Seat[]
   /** Refuses those who still wait, and opens nothing more. */
   giveUp(): void
-  /** It waits for what is lent: `cursors` if a cursor holds one that nobody reads. */
+  /** Publishes a notice that it waits for lent connections; `cursors`: one of them is held for a cursor that nobody reads. */
   tellWaiting(cursors: boolean): void
 }
 
@@ -74,7 +74,7 @@ export class Closing {
     return coming
   }
 
-  /** Somebody else closes it, and may have less patience. */
+  /** Another call closes it too: the earlier deadline counts. */
   hasten(deadline: number): void {
     if (this.stopping || this.#over || deadline >= this.#deadline) return
     this.#deadline = deadline
@@ -87,7 +87,7 @@ export class Closing {
     this.#seen++
   }
 
-  /** A connection or somebody who waited is gone. */
+  /** A connection or a waiter is gone: maybe it was the last. */
   check(): void {
     const { size, waiting, away } = this.#pool
     if (size === 0 && waiting === 0 && (away === 0 || this.stopping)) this.#finish()

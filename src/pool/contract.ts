@@ -1,7 +1,7 @@
 // The interfaces through which the pool uses the layers above it: the source of connections, and the waiters.
 import type { Failure, Op, RawConnection } from '../driver/driver.ts'
 import type { ErrorFields, Meaning } from '../sql/dialect.ts'
-import type { Standing } from '../util/line.ts'
+import type { ListNode } from '../util/linked-list.ts'
 import type { Copying, Lease, LeaseHolder } from './lease.ts'
 import type { Member } from './member.ts'
 
@@ -80,9 +80,9 @@ export interface Wait {
   readonly told: boolean
   around: readonly object[]
   /** Among the newcomers; null: it had a connection recalled. */
-  newcomer: Standing<Wait> | null
+  newcomer: ListNode<Wait> | null
   /** Among those who can do with a place on a shared connection; null: it cannot. */
-  sharer: Standing<PoolWaiter> | null
+  sharer: ListNode<PoolWaiter> | null
 }
 
 export interface PoolLimits {

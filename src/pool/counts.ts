@@ -3,7 +3,7 @@ import { clock } from '../util/clock.ts'
 import type { PoolStats } from './contract.ts'
 import type { Member } from './member.ts'
 
-/** A connection that is open so soon is there before one that is taken back. */
+/** A connection that will be open within this time arrives before one that would be recalled. */
 const soonMs = 1
 
 /** The counts that the pool keeps itself. */
@@ -39,7 +39,7 @@ export function checking(members: ReadonlySet<Member>): number {
   return count
 }
 
-/** How many connections will come back to the queue some time. */
+/** How many connections are open and will serve the queue again. */
 export function returning(members: ReadonlySet<Member>): number {
   let count = 0
   for (const { state } of members) if (state !== 'opening' && state !== 'closing') count++

@@ -1,6 +1,6 @@
-// Waits that can only end by timeout, because those who could give a connection back wait for one themselves. The judgement looks
-// at the frames, slots and transactions around the waiters, never at the leases these hold at the moment: leases come and
-// go. It is made whenever somebody joins the queue and whenever a lease stops being recallable.
+// Finds deadlocks of the pool: every connection is held by code that itself waits for a connection, so no wait can end but by timeout. It
+// looks at the frames, slots and transactions around the waiters, never at the leases these hold at the moment: leases come and go.
+// It is asked whenever a waiter joins the queue and whenever a lease stops being recallable.
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import type { PoolLimits, PoolWaiter } from './contract.ts'
@@ -17,7 +17,7 @@ export interface Deadlocking {
   readonly members: Iterable<Member>
   readonly size: number
   readonly opening: number
-  /** Nobody is left who could give a connection back: the wait of this one ends. */
+  /** Refuses this waiter: no code is left that could give a connection back. */
   deadlocked(waiter: PoolWaiter): void
 }
 
@@ -35,7 +35,7 @@ export class Deadlock {
     this.#patienceMs = Math.max(leastPatienceMs, acquireTimeoutMs * patienceShare)
   }
 
-  /** Ends the youngest wait that keeps a connection from coming back, if none can come back; asks again when that may be so. */
+  /** If no connection can come back, refuses the youngest waiter that keeps one. If that is not certain yet, looks again later. */
   judge(review = false): void {
     const pool = this.#pool
     if (review) this.#queue.review()
@@ -58,21 +58,21 @@ export class Deadlock {
     this.#timer = null
   }
 
-  /** How long it is until nothing but a deadlock is believed; 0: it is certain, null: some connection may come back. */
+  /** How long until a deadlock is assumed, in milliseconds; 0: it is one, null: some connection may come back. */
   #patienceLeft(involved: object[]): number | null {
     const waits = (key: object): boolean => this.#queue.runsInside(key)
     let left = 0
     for (const member of this.#pool.members) {
-      const ties = member.ties()
-      if (ties === null) return null
-      const surely = ties.surely.filter(waits)
-      const likely = ties.likely.filter(waits)
-      if (surely.length === 0) {
+      const blockers = member.blockers()
+      if (blockers === null) return null
+      const certain = blockers.certain.filter(waits)
+      const likely = blockers.likely.filter(waits)
+      if (certain.length === 0) {
         if (likely.length === 0) return null
         const now = clock.now()
-        left = Math.max(left, (ties.idleSince ?? now) + this.#patienceMs - now)
+        left = Math.max(left, (blockers.idleSince ?? now) + this.#patienceMs - now)
       }
-      involved.push(...surely, ...likely)
+      involved.push(...certain, ...likely)
     }
     return left
   }

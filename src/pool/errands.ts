@@ -1,21 +1,22 @@
-// Work of the engine for which any connection will do, such as reading the catalogue of functions. It is done in the check phase,
-// on a connection that nobody wants; before others only where it has waited for long. It never joins the queue.
+// Errands: work of the engine itself that any connection can do, such as reading the catalogue of functions. An errand runs in the check
+// phase of the event loop, on a connection that no waiter wants. It goes before waiters only when it has waited for long, and never
+// joins the queue.
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import type { Lease, LeaseHolder } from './lease.ts'
 
-/** So long it lets those who wait go first. */
+/** An errand lets waiters go first for this time. */
 const patienceMs = 20
-/** Where nobody waits: how often code may take the connection that has become free before the next check phase. */
+/** With no waiters: after so many connections that became free and were used again before a check phase, the errand takes one. */
 const patience = 4
 
-/** It gives the connection back when it is `quiet`. */
+/** The holder of the connection while the errand runs. It gives the connection back when `quiet` is called. */
 export interface Errand extends LeaseHolder {
   readonly ofEngine: true
   /** Since when it waits, monotonic milliseconds. */
   readonly since: number
   begin(lease: Lease): void
-  /** It will not be done: the pool is being closed. */
+  /** The pool is being closed: the errand will not run. */
   dropped(): void
 }
 
@@ -29,7 +30,7 @@ export class Errands {
     this.#leaseIdle = leaseIdle
   }
 
-  /** One at a time. */
+  /** Runs the errand as soon as a connection is free. There is one at a time. */
   run(errand: Errand): void {
     this.#next = errand
     this.#passed = 0
@@ -49,8 +50,8 @@ export class Errands {
   }
 
   /**
-   * A connection has become free. True: it was taken, and lent with `lend`. After many of them one is taken although nobody waits:
-   * code that goes on by promises alone leaves no connection idle until a check phase.
+   * A connection has become free. True: the errand has taken it by `lend`. `wanted`: somebody waits for a connection. With no waiters
+   * it takes one after a few: code that goes on by promises alone leaves no connection idle until a check phase.
    */
   takes(wanted: boolean, lend: (errand: Errand) => Lease): boolean {
     const errand = this.#next

@@ -1,6 +1,6 @@
-// When a pool opens a further connection, and the opening of it: for `min`, and for somebody who has waited so long
-// that it seems quicker than what comes back by itself. The pool asks after each change; there is one timer, armed only
-// while somebody waits who may get a separate connection later.
+// Growth of a pool: decides when to open a further connection, and opens it. It does so up to `min`, and for a waiter that has waited so
+// long that a new connection seems quicker than one that comes back. The pool asks after each change. There is one timer, armed
+// only while somebody waits.
 import type { Failure, RawConnection } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import type { ConnectionSource, PoolLimits } from './contract.ts'
@@ -11,7 +11,7 @@ import { Backoff, clock } from '../util/clock.ts'
 /** One more connection than the server has granted is tried this often. */
 const probeMs = 10_000
 
-/** The pause between attempts to open a connection. One per pool, so an outage costs one attempt at a time and not one per waiter. */
+/** The pause between failed attempts to open a connection. There is one per pool, so during an outage one attempt runs at a time. */
 export class OpenBackoff extends Backoff {
   /** Why the last attempt failed; null after a success. */
   lastFailure: Failure | null = null
@@ -77,20 +77,20 @@ export interface Growing {
   readonly size: number
   /** Connections that will come back to the queue some time. */
   readonly returning: number
-  /** Since when the nth of those waits whom no idle connection is being asked for; undefined: there are not so many. */
+  /** Since when the nth waiter waits, not counting those for whom an idle connection is being checked; undefined: there are not so many. */
   waitingSince(nth: number): number | undefined
-  /** Its part of connections that several pools have together; null: it has its own. */
+  /** Its share of an allowance; null: its connections are its own. */
   readonly share: Share | null
-  /** Whether the shared connections have so much to do that another one is wanted at once. */
-  readonly pressed: boolean
+  /** Whether the lanes have so much to do that another connection is wanted at once. */
+  readonly saturated: boolean
   /** Counts a connection that is being opened. */
   admit(): Member
   /** It is open and free. */
   opened(member: Member): void
   /** It could not be opened, and counts no more. */
-  dismissed(member: Member): void
-  /** None can be opened, now or later. */
-  hopeless(failure: Failure): void
+  notOpened(member: Member): void
+  /** No connection can be opened, now or later: all waiters are refused. */
+  refuseAll(failure: Failure): void
 }
 
 export class Growth {
@@ -111,7 +111,7 @@ export class Growth {
     this.#limits = limits
   }
 
-  /** Opens what is due, and comes back by itself for what will be. */
+  /** Opens the connections that are due, and arms the timer for those that will be. */
   grow(): void {
     const pool = this.#pool
     while (!pool.done && this.opening < this.#most && pool.size < Math.min(this.#limits.max, this.backoff.ceiling)) {
@@ -138,8 +138,8 @@ export class Growth {
     )
   }
 
-  /** Opens one although nobody waits: there are too few. */
-  press(): void {
+  /** Opens one connection although nobody waits long enough for it. */
+  openAnother(): void {
     const pool = this.#pool
     if (pool.closed || this.opening > 0 || pool.size >= Math.min(this.#limits.max, this.backoff.ceiling)) return
     if (this.backoff.ready(() => this.grow()) && pool.share?.admits(false) !== false) this.#add()
@@ -164,14 +164,14 @@ export class Growth {
     this.#timer = null
   }
 
-  /** While the database cannot be opened, one attempt at a time finds out whether it can be again. */
+  /** How many may be opened at once. After a failure one attempt at a time finds out whether the database can be reached again. */
   get #most(): number {
     return this.backoff.lastFailure === null ? maxOpening : 1
   }
 
-  /** How long one waits for what comes back before a connection is opened for them. */
+  /** How long a waiter waits for a connection that comes back before one is opened for it. */
   get #patienceMs(): number {
-    if (this.#connects === 0 || this.#pool.pressed || this.#pool.returning === 0) return 0
+    if (this.#connects === 0 || this.#pool.saturated || this.#pool.returning === 0) return 0
     return Math.min(mostPatienceMs, this.connectMs)
   }
 
@@ -202,7 +202,7 @@ export class Growth {
   #dismiss(member: Member): void {
     this.opening--
     member.state = 'gone'
-    this.#pool.dismissed(member)
+    this.#pool.notOpened(member)
   }
 
   #failed(member: Member, failure: Failure): void {
@@ -210,13 +210,13 @@ export class Growth {
     this.#dismiss(member)
     if (pool.closed) {
       // Nothing is tried again after the end: those who waited for this one have nobody else.
-      if (pool.returning === 0 && this.opening === 0) pool.hopeless(failure)
+      if (pool.returning === 0 && this.opening === 0) pool.refuseAll(failure)
       return
     }
     const verdict = this.#source.classify(failure)
     if (verdict === 'full' && pool.size > 0) this.backoff.full(pool.size)
     else this.backoff.refused(failure, pool.waitingSince(0) !== undefined)
-    if (verdict === 'config') pool.hopeless(failure)
+    if (verdict === 'config') pool.refuseAll(failure)
     this.grow()
   }
 }

@@ -1,24 +1,24 @@
-// The connections of a pool that nobody uses: the one used last is taken first, at once if it was heard of lately, else
-// after it has answered.
+// The idle connections of a pool. The one used last is taken first: at once if it answered lately, else after a ping.
 import type { Failure } from '../driver/driver.ts'
 import type { ConnectionSource } from './contract.ts'
 import { idleChecks, type Member } from './member.ts'
 import { clock } from '../util/clock.ts'
 
-// The pool learns from connections that died: one lost socket makes the others suspect, and a server that shut down
-// makes all of them useless. This class only decides; the pool acts.
-
+/**
+ * Learns from connections that died: one lost socket makes the others suspect, and a server that shut down makes all of them useless. It
+ * only decides; the pool acts.
+ */
 class Health {
   readonly #source: Pick<ConnectionSource, 'explain'>
   #lastShutdown = -Infinity
-  /** Connections heard of before this moment are asked whether they still answer. */
+  /** Connections that answered last before this moment are pinged before they are used. */
   #suspectUntil = -Infinity
 
   constructor(source: Pick<ConnectionSource, 'explain'>) {
     this.#source = source
   }
 
-  /** How to treat the others after a connection has ended: as before, by asking them first, or by opening all of them again. */
+  /** After a connection has ended, the others are used as before (`well`), pinged first (`suspect`), or opened again (`replace`). */
   judge(failure: Failure): 'well' | 'suspect' | 'replace' {
     const { health } = this.#source.explain(failure.fields ?? {})
     if (failure.kind === 'closed' || health === 'session') return 'well'
@@ -30,7 +30,7 @@ class Health {
     return again ? 'replace' : 'suspect'
   }
 
-  /** Whether an idle connection may be taken without asking it. */
+  /** Whether an idle connection may be taken without a ping. */
   fresh(idleSince: number, now: number): boolean {
     return now - idleSince < idleChecks.freshMs && idleSince > this.#suspectUntil
   }
@@ -55,7 +55,7 @@ export class Idle {
     this.members.push(member)
   }
 
-  /** The one used last, if it needs no question whether it still answers; `clean`: of those without settings of frames. */
+  /** The one used last, if it needs no ping; `clean`: of those without settings of frames. */
   take(clean: boolean, now: number): Member | undefined {
     const last = this.members.length - 1
     const at = clean ? this.members.findLastIndex(({ framed }) => !framed) : last
@@ -78,14 +78,14 @@ export class Idle {
     return at >= 0
   }
 
-  /** Asks the one used last whether it still answers; it comes back as free, or is closed. False: there is none. */
+  /** Pings the one used last. It comes back as free, or is closed. False: there is none. */
   ask(): boolean {
     const member = this.members.pop()
     if (member !== undefined) void member.check(false)
     return member !== undefined
   }
 
-  /** Asks all of them, because another one has just died. */
+  /** Pings all of them, because another one has just died. */
   suspectAll(): void {
     for (const member of this.members.splice(0)) void member.check(true)
   }

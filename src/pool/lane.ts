@@ -55,7 +55,7 @@ export interface Batch {
   eachMs: number
 }
 
-/** The operation that a driver gets in place of a statement. So the statement can be sent again: a driver takes no operation twice. */
+/** An operation that stands for a statement: the driver gets it instead. So the statement can be sent again; a driver takes no operation twice. */
 export abstract class StandIn<O extends Op> implements Op {
   readonly op: O
   readonly stmt: Compiled
@@ -80,7 +80,7 @@ export abstract class StandIn<O extends Op> implements Op {
   abstract done(): void
   abstract fail(failure: Failure): void
 
-  /** The statement has this answer. Not again: false. */
+  /** Gives the answer to the statement. False: it has one already. */
   protected answer(): boolean {
     if (this.state === OpState.settled) return false
     this.state = OpState.settled
@@ -93,9 +93,9 @@ export abstract class StandIn<O extends Op> implements Op {
   }
 }
 
-/** An implicit read has one that measures how long it took; a read whose lane was hit is sent again. */
+/** The lanes, as a seat knows them. They measure how long a read took, and send a read again whose lane broke. */
 export interface SeatOwner {
-  /** It is over; `ran`: it had its time on the server, be it that it was answered or that its caller gave it up. */
+  /** The read is over; `ran`: the server has run it, and answered or was told to stop because the caller gave up. */
   left(seat: Seat, ran: boolean): void
   /** Whether the statement is sent again instead of failing. */
   rescues(seat: Seat, failure: Failure): boolean
@@ -106,12 +106,13 @@ export function userOf(sent: Op): Op {
   return sent instanceof Seat ? sent.op : sent
 }
 
+/** One implicit read on its way. It has a place in a lane, or a connection for itself. */
 export class Seat extends StandIn<PlacedOp> {
   /** Null: it has its connection for itself. */
   readonly lane: Lane | null
   /** Monotonic milliseconds. */
   readonly sentAt: number
-  /** It counts among the slow ones. */
+  /** It counts as a slow read. */
   slow = false
   /** Those it shares its Sync with; null: it has one for itself. */
   batch: Batch | null = null

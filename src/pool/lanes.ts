@@ -1,18 +1,17 @@
-// Decides which implicit reads share a connection, on drivers that answer several in flight. A lane is no property of a
-// connection: it begins when a quick read takes a free one and ends when nothing is in flight any more. Beyond their number a lane
-// is brief: it takes those who are next in the queue, and nobody later. Only reads that are known to be quick share, because a
-// connection answers in order, so each waits for those in front of it; and only those that may run twice, because those on a
-// connection that ends are sent again.
-// Made by the pool with its first connection that can do so; other drivers have none of this.
+// Decides which implicit reads share a connection, on drivers that take several statements in flight (pipelining). A lane begins when a
+// quick read takes a free connection, and ends when nothing is in flight on it any more. Beyond the limit of lanes, a brief lane takes
+// the reads that are next in the queue, and none later. Only reads that are known to be quick share: a connection answers in order, so
+// each waits for those in front of it. And only reads that may run twice share: if the connection ends, they are sent again. The pool
+// makes this with its first connection that can do so; other drivers have no lanes.
 import { type Failure, OpState } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 import { cancelOrDestroy, type Member } from './member.ts'
 import type { ConnectionSource, PlacedOp, PoolLimits, PoolWaiter } from './contract.ts'
 import type { WaitQueue } from './wait-queue.ts'
 import { type Batch, Lane, Seat, type SeatOwner } from './lane.ts'
-import { type Service, Services } from './service.ts'
+import { type ServiceTime, ServiceTimes } from './service-times.ts'
 import { clock } from '../util/clock.ts'
-import { Roll } from '../util/line.ts'
+import { LinkedSet } from '../util/linked-list.ts'
 
 /** No read joins when the statement at the head has run for this time, or for four times its usual time. */
 const patienceMs = 5
@@ -37,8 +36,8 @@ export interface LanePool {
   place(op: Read): void
 }
 
-/** How long each of a batch took, once all of it was answered, which took so long. */
-function eachOf(batch: Batch, service: Service, tookMs: number): number {
+/** How long one read of a batch took. The batch took `tookMs` in all. */
+function eachOf(batch: Batch, service: ServiceTime, tookMs: number): number {
   if (batch.eachMs < 0) service.noteBatch((batch.eachMs = tookMs / batch.size))
   return batch.eachMs
 }
@@ -58,13 +57,13 @@ export class Lanes implements SeatOwner {
   readonly #batches: boolean
   /** In the order in which they were opened. There are few of them, and with every statement one may begin and end. */
   readonly #lanes: Lane[] = []
-  readonly #services = new Services()
+  readonly #services = new ServiceTimes()
   /** How many slow reads may run at once: they leave room for the others. A single connection has room for nothing else anyway. */
   readonly #mostSlow: number
   #slow = 0
   /** Slow reads set aside until one of those has ended. */
-  readonly #aside = new Roll<Read>()
-  /** Reads that were sent again: they have a connection for themselves, so nothing is left to save them from. */
+  readonly #aside = new LinkedSet<Read>()
+  /** Reads that were sent again. They get a connection for themselves, so they are not sent a third time. */
   readonly #again = new WeakSet<PlacedOp>()
   /** Reads of lanes that broke, until the pool knows of it. */
   #stranded: Read[] = []
@@ -79,7 +78,7 @@ export class Lanes implements SeatOwner {
     this.#batches = batchReads === true
   }
 
-  /** Takes a statement that arrives, if it can share, or has to stand aside. */
+  /** True: the statement was sent on a lane, or set aside because enough slow reads run. */
   place(op: Read): boolean {
     if (op.stmt.cls !== 'read' || this.#pool.closed) return false
     const service = this.#services.of(op.stmt)
@@ -117,7 +116,7 @@ export class Lanes implements SeatOwner {
     if (this.#shares(op, service) && (!isBrief || this.#nextShares() !== null)) {
       const now = clock.now()
       const lane = this.#open(member, isBrief)
-      this.#board(lane, op, service, now)
+      this.#send(lane, op, service, now)
       if (isBrief) this.#fill(lane, now)
       return
     }
@@ -128,8 +127,8 @@ export class Lanes implements SeatOwner {
     member.serve(seat)
   }
 
-  /** Whether there is so much to do on every lane that another connection is wanted. */
-  get pressed(): boolean {
+  /** Whether every lane has so much to do that another connection is wanted. */
+  get saturated(): boolean {
     if (this.#lanes.length === 0 || this.#lanes.length >= this.#most) return false
     for (const { load, head } of this.#lanes)
       if (head !== undefined && load * 2 < this.#depth(this.#services.of(head.stmt))) return false
@@ -137,7 +136,7 @@ export class Lanes implements SeatOwner {
   }
 
   /** The reads in flight on a connection that is shared, the one at the head first. */
-  on(member: Member): readonly Seat[] {
+  readsOn(member: Member): readonly Seat[] {
     return this.#lanes.find((lane) => lane.member === member)?.seats ?? []
   }
 
@@ -163,7 +162,7 @@ export class Lanes implements SeatOwner {
     if (!this.#aside.delete(waiter as Read)) this.changed()
   }
 
-  /** A connection has nothing in flight any more, or is gone. Gives when it answered last, if it was a lane, else 0. */
+  /** A connection has nothing in flight any more, or is gone. Gives the time of its last answer if it was a lane, else 0. */
   ended(member: Member): number {
     const lanes = this.#lanes
     let at = lanes.length - 1
@@ -204,7 +203,7 @@ export class Lanes implements SeatOwner {
       const lane = this.#freest(service, now)
       if (lane === null) return
       this.#queue.delete(waiter)
-      this.#board(lane, op, service, now)
+      this.#send(lane, op, service, now)
       this.#drain()
     }
   }
@@ -234,7 +233,7 @@ export class Lanes implements SeatOwner {
       if (seat.batch !== null) this.#services.of(seat.stmt).setApart()
       return false
     }
-    // What is known of functions may have changed since it was sent.
+    // The catalogue of functions may have changed since it was sent.
     if (failure.kind !== 'skipped' && !op.mayRepeat) return false
     this.#again.add(op)
     op.again()
@@ -243,7 +242,7 @@ export class Lanes implements SeatOwner {
     return true
   }
 
-  #shares(op: PlacedOp, service: Service): boolean {
+  #shares(op: PlacedOp, service: ServiceTime): boolean {
     const { dirties, pins } = op.stmt
     const quick = service.quick && dirties === 0 && pins === 0
     return quick && !this.#again.has(op) && op.mayShare && op.mayRepeat
@@ -253,13 +252,13 @@ export class Lanes implements SeatOwner {
     return stmt.cls === 'read' && this.#services.of(stmt).slow
   }
 
-  #depth(service: Service): number {
+  #depth(service: ServiceTime): number {
     const { connectMs, idle } = this.#pool
     return this.#services.depth(service, this.#services.tripMs(connectMs), this.#batches && idle.length === 0)
   }
 
   /** The least loaded lane, a free connection being the best. */
-  #join(op: Read, service: Service): boolean {
+  #join(op: Read, service: ServiceTime): boolean {
     // Connections that were to serve those who wait may have turned out dead since.
     if (this.#queue.size > 0) this.#drain()
     const now = clock.now()
@@ -267,18 +266,18 @@ export class Lanes implements SeatOwner {
       this.#queue.size === 0 && this.#lanes.length < this.#most ? this.#pool.takeIdle(true, now) : undefined
     const lane = member === undefined ? this.#freest(service, now) : this.#open(member)
     if (lane === null) return false
-    this.#board(lane, op, service, now)
+    this.#send(lane, op, service, now)
     return true
   }
 
   /** The least loaded lane that such a statement may join; null: none, or somebody waits for one to end. */
-  #freest(service: Service, now: number): Lane | null {
+  #freest(service: ServiceTime, now: number): Lane | null {
     const head = this.#queue.first()
     const behind = head !== undefined && !this.#queue.shares(head)
     let least = this.#depth(service)
     let freest: Lane | null = null
     for (const lane of this.#lanes) {
-      // It is not overtaken who waits for a lane to end; and one with nothing in flight belongs to the first in the queue.
+      // Nobody overtakes a waiter for whom a lane ends; and a lane with nothing in flight belongs to the first in the queue.
       if (behind && lane.draining) return null
       if (lane.seats.length >= least || !lane.open) continue
       const { load } = lane
@@ -302,7 +301,7 @@ export class Lanes implements SeatOwner {
       const service = this.#services.of(op.stmt)
       if (lane.load >= Math.min(this.#depth(service), lane.raw.maxInFlight)) return
       this.#queue.take(op)
-      this.#board(lane, op, service, now)
+      this.#send(lane, op, service, now)
     }
   }
 
@@ -313,7 +312,7 @@ export class Lanes implements SeatOwner {
     return lane
   }
 
-  #board(lane: Lane, op: PlacedOp, service: Service, now: number): void {
+  #send(lane: Lane, op: PlacedOp, service: ServiceTime, now: number): void {
     const { raw, seats } = lane
     op.starting(raw)
     const seat = new Seat(this, op, lane, now)
@@ -326,7 +325,7 @@ export class Lanes implements SeatOwner {
   }
 
   /** The one at the head begins. */
-  #begin(lane: Lane, { meanMs }: Service, now: number): void {
+  #begin(lane: Lane, { meanMs }: ServiceTime, now: number): void {
     lane.headSince = now
     lane.patienceMs = this.#services.tripMs(this.#pool.connectMs) + Math.max(patienceMs, 4 * meanMs)
   }

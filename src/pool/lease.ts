@@ -4,13 +4,13 @@ import type { CopyPort, Failure, Op, RawConnection } from '../driver/driver.ts'
 import { clock } from '../util/clock.ts'
 
 /**
- * The reasons why a lease does not come back. `surely`: code that runs inside of one of these and waits keeps the lease.
- * `likely`: code that runs inside of one of these keeps it too, unless other code gives it back.
+ * The frames, slots and transactions that keep a lease. If code inside of one in `certain` waits, the lease does not come back. If code
+ * inside of one in `likely` waits, it does not come back unless other code gives it back.
  */
-export interface Ties {
-  readonly surely: readonly object[]
+export interface Blockers {
+  readonly certain: readonly object[]
   readonly likely: readonly object[]
-  /** Since when code has held it for nothing, monotonic milliseconds; null while a statement runs or waits on it. */
+  /** Since when code has held it without using it, monotonic milliseconds; null while a statement runs or waits on it. */
   readonly idleSince: number | null
 }
 
@@ -18,9 +18,9 @@ export interface Ties {
 export interface Copying extends CopyPort {
   /** Whether code of the caller still reads its rows or gives them. */
   readonly open: boolean
-  /** In which that code runs, where it is known. */
+  /** The frame in which that code runs; null: it is not known. */
   readonly frame: object | null
-  /** That code does something else at the moment. */
+  /** Whether that code does something else at the moment. */
   readonly idle: boolean
   /** `copyTo() at src/jobs.ts:12:3`. */
   readonly place: string
@@ -44,29 +44,29 @@ export interface LeaseHolder {
   describe(): string
   /** Nothing runs, waits or is open on the connection, and nothing else keeps it: `recall` may take it back. */
   readonly recallable?: boolean
-  /** Nothing but what may be gone keeps the connection: `ask` finds out, and says by `eased` or `tied` what it has found. */
+  /** The only reasons to keep the connection may be over. `ask` asks the server, and calls `noteQuiet` or `noteHeld` with the result. */
   readonly askable?: boolean
   ask?(): void
-  /** Changes with everything that is begun on the connection. */
-  readonly stirs?: number
+  /** A counter of everything that was begun on the connection. */
+  readonly activity?: number
   /** Since when nothing was on the wire, monotonic milliseconds. */
   readonly quietSince?: number
   /** Gives the connection back for somebody who waits; called only while `recallable`. */
   recall?(): void
-  /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
-  ties?(): Ties | null
+  /** The reasons why the connection does not come back by itself; null: there are none that last. */
+  blockers?(): Blockers | null
   /** Somebody has been waiting for a connection for a second. */
   keepsOthersWaiting?(): void
 }
 
-/** The connection of a lease, as the lease knows it. */
+/** The member of the pool whose connection is lent, as a lease knows it. */
 export interface Lent {
   /** Closed as soon as its user is done. */
   outgoing: boolean
-  eased(): void
-  tied(): void
+  noteQuiet(): void
+  noteHeld(): void
   giveBack(): void | Promise<void>
-  passOn(end: Op): boolean
+  handOver(end: Op): boolean
 }
 
 export class Lease {
@@ -77,9 +77,9 @@ export class Lease {
   readonly since: number
   /** It was taken back. */
   recalled = false
-  /** The last check phase in which its holder was quiet, and how much had been begun until then. */
-  quietIn = -1
-  quietAt = -1
+  /** The last check phase in which its holder was quiet, and the `activity` of the holder then. */
+  quietPhase = -1
+  quietActivity = -1
   readonly #member: Lent
 
   constructor(member: Lent, raw: RawConnection, holder: LeaseHolder) {
@@ -96,16 +96,16 @@ export class Lease {
   }
 
   /** Its holder may have become quiet. */
-  eased(): void {
-    this.#member.eased()
+  noteQuiet(): void {
+    this.#member.noteQuiet()
   }
 
-  /** Its holder keeps it from now on, whatever it does with it. */
-  tied(): void {
-    this.#member.tied()
+  /** Its holder has a new reason to keep it. */
+  noteHeld(): void {
+    this.#member.noteHeld()
   }
 
-  /** Nobody is to use the connection after this one. */
+  /** The connection is closed when this lease ends. */
   spoil(): void {
     this.#member.outgoing = true
   }
@@ -114,8 +114,8 @@ export class Lease {
    * Gives the connection to the first who waits for one, behind the end of a transaction that is in flight alone. False: nobody waits, or
    * something has to be done before anybody may use it. Whatever its answer is must leave the session as the pool lends it.
    */
-  passOn(end: Op): boolean {
-    return this.valid && this.#member.passOn(end)
+  handOver(end: Op): boolean {
+    return this.valid && this.#member.handOver(end)
   }
 
   /**

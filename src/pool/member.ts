@@ -4,14 +4,14 @@ import { type ConnectionHooks, type Failure, type Op, OpState, type RawConnectio
 import { Dirty } from '../sql/compiled.ts'
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
-import { type Copying, Lease, type LeaseHolder, type Lent, type Ties } from './lease.ts'
+import { type Copying, Lease, type LeaseHolder, type Lent, type Blockers } from './lease.ts'
 
 /** An implicit statement that a member serves. */
 type Served = Op & { readonly copy?: Copying | null }
 
-/** How idle connections are looked after, in milliseconds. Its own tests put something else in its members. */
+/** The times for the checks of idle connections, in milliseconds. Tests of the pool change them. */
 export interface IdleChecks {
-  /** A connection that was heard of this recently is taken without asking it. */
+  /** A connection that answered within this time is taken without a ping. */
   freshMs: number
   /**
    * How long an idle connection may take to say that it is alive, and another to be opened in its place if it does not. The
@@ -26,7 +26,7 @@ export interface IdleChecks {
 
 export const idleChecks: IdleChecks = { freshMs: 1_000, pingMs: 400, suspectMs: 250, windowMs: 5_000 }
 
-/** What of the time for an answer is left for the opening at most, which is given twice its usual time. */
+/** How much of `pingMs` is kept at most for opening another connection. */
 const mostConnectMs = 100
 
 export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased' | 'resetting' | 'closing' | 'gone'
@@ -35,8 +35,8 @@ export type MemberState = 'opening' | 'idle' | 'checking' | 'serving' | 'leased'
 export interface MemberPool {
   /** The member is free, and clean but for settings of frames: hand it to the next waiter or keep it. */
   free(member: Member): void
-  /** Hands the member to the next waiter while its last unit is in flight, which nothing has to be done behind. False: nobody waits. */
-  passOn(member: Member): boolean
+  /** Hands the member to the next waiter while its last unit is in flight. False: nobody waits. */
+  handOver(member: Member): boolean
   /** The member is gone; its place may be filled. */
   gone(member: Member, failure: Failure): void
   /** How long a connect takes, in milliseconds. */
@@ -49,21 +49,21 @@ export interface MemberPool {
   /** A lease has ended. */
   returned(member: Member, lease: Lease): void
   /** The connection came back with an open transaction: it is rolled back, with a notice. */
-  left(member: Member): void
+  leftOpen(member: Member): void
   /** The session was cleaned; it began at `since`, monotonic milliseconds. */
   cleaned(member: Member, since: number): void
   /** Somebody waits for a connection. */
   readonly wanted: boolean
   /** A lease may have become quiet while somebody waits. */
-  eased(): void
+  noteQuiet(): void
   /** A lease has stopped being recallable while somebody waits. */
-  tied(): void
+  noteHeld(): void
 }
 
 export class Member implements ConnectionHooks, Lent {
   state: MemberState = 'opening'
   lease: Lease | null = null
-  /** It is asked because another connection died: nobody counts on its answer. */
+  /** It is pinged because another connection died, so it may be dead too. */
   suspect = false
   /** Monotonic milliseconds; of use while it is idle. */
   idleSince = 0
@@ -73,13 +73,13 @@ export class Member implements ConnectionHooks, Lent {
   readonly openingSince: number = clock.now()
   /** It is too old, or of no more use: closed as soon as its user is done. */
   outgoing = false
-  /** Hears what the server says beside its answers; set by whoever opens the connection. */
-  said: ((fields: Readonly<Record<string, string>>) => void) | null = null
-  /** Hears what is sent to channels; set as `said`. */
-  heard: ((channel: string, payload: string, processId: number) => void) | null = null
-  /** Hears that a pooler keeps no statements; set as `said`. */
+  /** Gets notices of the server; set by the source that opens the connection. */
+  onNotice: ((fields: Readonly<Record<string, string>>) => void) | null = null
+  /** Gets notifications of channels; set by the source. */
+  onNotification: ((channel: string, payload: string, processId: number) => void) | null = null
+  /** Called when a pooler turns out to keep no prepared statements; set by the source. */
   unprepared: () => void = () => {}
-  /** Hears that conversions are for what is no type; set as `said`. */
+  /** Called when the option `types` names a type that does not exist; set by the source. */
   untyped: (message: string) => void = () => {}
   /** It is being closed in order. */
   ending = false
@@ -125,15 +125,15 @@ export class Member implements ConnectionHooks, Lent {
   }
 
   /** The reasons why the connection does not come back by itself; null: there are none, or only such as will be over. */
-  ties(): Ties | null {
-    if (this.state === 'leased') return this.lease?.holder.ties?.() ?? null
+  blockers(): Blockers | null {
+    if (this.state === 'leased') return this.lease?.holder.blockers?.() ?? null
     const copy = this.op?.copy ?? null
     return copy === null || !copy.open || copy.frame === null
       ? null
-      : { surely: [copy.frame], likely: [], idleSince: null }
+      : { certain: [copy.frame], likely: [], idleSince: null }
   }
 
-  /** Takes settings of frames back by a trip, and becomes free again. */
+  /** Takes settings of frames back in a round trip, and becomes free again. */
   clean(): void {
     void this.#reset(this.raw)
   }
@@ -181,12 +181,12 @@ export class Member implements ConnectionHooks, Lent {
     else raw.destroy({ kind: 'lost', outcome: 'unknown' })
   }
 
-  eased(): void {
-    if (this.#pool.wanted) this.#pool.eased()
+  noteQuiet(): void {
+    if (this.#pool.wanted) this.#pool.noteQuiet()
   }
 
-  tied(): void {
-    if (this.#pool.wanted) this.#pool.tied()
+  noteHeld(): void {
+    if (this.#pool.wanted) this.#pool.noteHeld()
   }
 
   giveBack(): void | Promise<void> {
@@ -216,14 +216,14 @@ export class Member implements ConnectionHooks, Lent {
     this.#pool.returned(this, lease)
   }
 
-  passOn(end: Op): boolean {
+  handOver(end: Op): boolean {
     const { raw } = this
     const { resetAlways } = this.#pool.limits
     if (raw.inFlight >= raw.maxInFlight || raw.quarantined || raw.lent || raw.shared === true) return false
     if (this.#pooled || resetAlways || this.outgoing || raw.dirty !== 0 || !raw.inForce.nothing) return false
     raw.inForce.unmark('', false)
     this.#ahead = end
-    if (this.#pool.passOn(this)) return true
+    if (this.#pool.handOver(this)) return true
     this.#ahead = null
     return false
   }
@@ -254,7 +254,7 @@ export class Member implements ConnectionHooks, Lent {
     const raw = this.raw
     this.op = null
     if (!raw.alive) return
-    if (raw.status !== 'idle') this.#pool.left(this)
+    if (raw.status !== 'idle') this.#pool.leftOpen(this)
     else if (this.#pooled || ((raw.dirty & ~Dirty.framed) === 0 && !this.#pool.limits.resetAlways)) {
       if (raw.dirty !== 0 && raw.inForce.nothing) {
         raw.dirty = 0
@@ -319,11 +319,11 @@ export class Member implements ConnectionHooks, Lent {
   }
 
   notice(fields: Readonly<Record<string, string>>): void {
-    this.said?.(fields)
+    this.onNotice?.(fields)
   }
 
   notification(channel: string, payload: string, processId: number): void {
-    this.heard?.(channel, payload, processId)
+    this.onNotification?.(channel, payload, processId)
   }
 }
 

@@ -37,7 +37,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   readonly #sharing: boolean
   readonly share: Share | null
   #closing: Closing | null = null
-  /** What those hear who are not served any more. */
+  /** The failure of waiters that are not served any more. */
   protected whenClosed: Failure = closedFailure
 
   constructor(source: ConnectionSource, limits: PoolLimits, allowance: Allowance | null = null) {
@@ -189,10 +189,10 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     if (this.#serveNext(member)) return
     this.#idle.keep(member, answeredAt === 0 ? clock.now() : answeredAt)
     this.#upkeep.watch()
-    this.share?.allowance.eased()
+    this.share?.allowance.noteQuiet()
   }
 
-  passOn(member: Member): boolean {
+  handOver(member: Member): boolean {
     return !this.closed && !this.errands.waiting && this.#serveNext(member)
   }
 
@@ -228,13 +228,13 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     if (!this.closed) {
       this.#lanes?.rescue()
       this.#askIdle()
-      if (this.wanted) this.recall.look()
+      if (this.wanted) this.recall.schedule()
     }
     this.#growth.grow()
     this.#closing?.check()
   }
 
-  left(member: Member): void {
+  leftOpen(member: Member): void {
     this.source.leftOpen(member.raw)
   }
 
@@ -262,7 +262,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   shared(member: Member): readonly Seat[] {
-    return this.#lanes?.on(member) ?? []
+    return this.#lanes?.readsOn(member) ?? []
   }
 
   giveUp(): void {
@@ -305,7 +305,7 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#growth.grow()
     this.#lanes?.changed()
     this.#deadlock.judge()
-    if (this.wanted) this.recall.look()
+    if (this.wanted) this.recall.schedule()
   }
 
   deadlocked(waiter: PoolWaiter): void {
@@ -317,15 +317,15 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     return this.#queue.size > 0 || (this.share !== null && this.share.allowance.wanted > 0)
   }
 
-  eased(): void {
-    this.recall.look()
+  noteQuiet(): void {
+    this.recall.schedule()
   }
 
   check(): void {
     this.#closing?.check()
   }
 
-  tied(review = false): void {
+  noteHeld(review = false): void {
     this.#deadlock.judge(review)
   }
 
@@ -339,8 +339,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
   }
 
   /** Reads of one scope wait for each other. */
-  wantsMore(): void {
-    if (!this.wanted) this.#growth.press()
+  openForReads(): void {
+    if (!this.wanted) this.#growth.openAnother()
   }
 
   get returning(): number {
@@ -359,8 +359,8 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     return this.#growth.connectMs
   }
 
-  get pressed(): boolean {
-    return this.#lanes !== null && this.#lanes.pressed
+  get saturated(): boolean {
+    return this.#lanes !== null && this.#lanes.saturated
   }
 
   get waiting(): number {
@@ -382,13 +382,13 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.free(member)
   }
 
-  dismissed(member: Member): void {
+  notOpened(member: Member): void {
     if (this.#members.delete(member)) this.share?.ended(member)
     this.#closing?.check()
-    if (this.wanted) this.recall.look()
+    if (this.wanted) this.recall.schedule()
   }
 
-  hopeless(failure: Failure): void {
+  refuseAll(failure: Failure): void {
     for (const waiter of this.expel()) waiter.refuse(notConnected(failure))
     this.#closing?.check()
   }

@@ -1,6 +1,6 @@
-// Taking leases back for those who wait. While somebody waits, and only then, a slot is judged in the check phase of the
-// event loop: one that two check phases running have found quiet, with nothing done on it in between, gives its
-// connection back and becomes lazy again. Code that goes on by promises, `nextTick` or one `setImmediate` is never found so.
+// Recall: takes leases back from slots that do not use them. While somebody waits, and only then, it looks at all slots in the check phase
+// of the event loop. A slot that is quiet in two check phases in a row, with nothing begun in between, gives its connection back and
+// becomes lazy again. Code that goes on by promises, `nextTick` or one `setImmediate` keeps its connection.
 import { inRoot } from '../util/context.ts'
 import { coming } from './counts.ts'
 import type { LeaseHolder } from './lease.ts'
@@ -9,7 +9,7 @@ import type { Share } from './share.ts'
 import type { Growth } from './growth.ts'
 import type { WaitQueue } from './wait-queue.ts'
 import { clock } from '../util/clock.ts'
-import { Roll } from '../util/line.ts'
+import { LinkedSet } from '../util/linked-list.ts'
 
 /** The time after which the pool asks again whether a connection will be open very soon. */
 const soonMs = 2
@@ -19,7 +19,7 @@ export interface Recalling {
   readonly members: ReadonlySet<Member>
   /** Its part of connections that several pools have together: others may wait for one. */
   readonly share: Share | null
-  /** A scope that might have come again has not to any more. */
+  /** A scope that lost its connection has another, or needs none any more. */
   check(): void
 }
 
@@ -27,14 +27,14 @@ export class Recall {
   /** How many leases were taken back. */
   count = 0
   /** Scopes whose connection was taken back, until they have another or have ended. */
-  readonly #away = new Roll<LeaseHolder>()
+  readonly #away = new LinkedSet<LeaseHolder>()
   readonly #pool: Recalling
   readonly #queue: WaitQueue
   readonly #growth: Growth
   #phase = 0
   #armed = false
   #again: NodeJS.Timeout | null = null
-  readonly #judge = (): void => this.#look()
+  readonly #judge = (): void => this.#judgeLeases()
 
   constructor(pool: Recalling, queue: WaitQueue, growth: Growth) {
     this.#pool = pool
@@ -42,15 +42,15 @@ export class Recall {
     this.#growth = growth
   }
 
-  /** Somebody waits, or a slot may have become quiet while somebody does. */
-  look(): void {
+  /** Looks at the leases in the next check phase: somebody waits, or a slot may have become quiet. */
+  schedule(): void {
     if (this.#armed) return
     this.#armed = true
     clock.setImmediate(this.#judge)
   }
 
-  /** Somebody has been waiting for long: notices name those who keep a connection without using it. */
-  tellKeepers(): void {
+  /** Somebody has been waiting for long: notices name the holders that keep a connection without using it. */
+  tellHolders(): void {
     for (const { lease } of this.#pool.members) lease?.holder.keepsOthersWaiting?.()
   }
 
@@ -58,11 +58,11 @@ export class Recall {
     return this.#away.size
   }
 
-  leaves(holder: LeaseHolder): void {
+  noteAway(holder: LeaseHolder): void {
     this.#away.add(holder)
   }
 
-  arrives(holder: LeaseHolder): void {
+  noteBack(holder: LeaseHolder): void {
     if (this.#away.delete(holder)) this.#pool.check()
   }
 
@@ -79,12 +79,12 @@ export class Recall {
     return this.#pool.share === null ? 0 : this.#pool.share.allowance.wanted
   }
 
-  /** How many wait for whom nothing comes sooner than what could be taken. */
+  /** How many waiters would get no connection sooner than by a recall. */
   get #unmet(): number {
     return this.#queue.size + this.#elsewhere - coming(this.#pool.members, this.#growth.connectMs)
   }
 
-  #look(): void {
+  #judgeLeases(): void {
     this.#armed = false
     if (!this.#wanted) return
     const phase = ++this.#phase
@@ -93,19 +93,19 @@ export class Recall {
     for (const member of this.#pool.members) {
       const { lease } = member
       if (lease === null || member.state !== 'leased' || !isQuiet(lease.holder)) continue
-      const stirs = lease.holder.stirs ?? 0
-      if (lease.quietIn === phase - 1 && lease.quietAt === stirs) ripe.push(member)
+      const activity = lease.holder.activity ?? 0
+      if (lease.quietPhase === phase - 1 && lease.quietActivity === activity) ripe.push(member)
       else unripe = true
-      lease.quietIn = phase
-      lease.quietAt = stirs
+      lease.quietPhase = phase
+      lease.quietActivity = activity
     }
-    // What it does is not done for the code that made it look.
-    const taken = ripe.length === 0 ? 0 : inRoot(() => this.#take(ripe))
+    // Nothing of the caller's context may be kept.
+    const taken = ripe.length === 0 ? 0 : inRoot(() => this.#takeBack(ripe))
     if (this.#wanted && (unripe || taken < ripe.length)) this.#next(unripe && this.#unmet > 0)
   }
 
-  /** Takes, or asks for, as many as are wanted, those first that have been quiet for longest; gives how many were taken. */
-  #take(ripe: Member[]): number {
+  /** Takes back as many as are wanted, or asks for them, those first that have been quiet longest. Gives how many were taken. */
+  #takeBack(ripe: Member[]): number {
     ripe.sort((a, b) => quietSince(a) - quietSince(b))
     let taken = 0
     let asked = 0
@@ -123,19 +123,19 @@ export class Recall {
       lease.holder.recall?.()
     }
     this.count += taken
-    // Too many want too few.
-    if (taken > 0) this.#growth.press()
+    // There were too few connections.
+    if (taken > 0) this.#growth.openAnother()
     return taken
   }
 
-  /** Looks again in the next check phase, or when what seems to come sooner should be there. */
+  /** Looks again in the next check phase, or a little later, when connections that seemed to come sooner should be there. */
   #next(now: boolean): void {
-    if (now) inRoot(() => this.look())
+    if (now) inRoot(() => this.schedule())
     else
       this.#again ??= inRoot(() =>
         clock.setTimeout(() => {
           this.#again = null
-          if (this.#wanted) this.look()
+          if (this.#wanted) this.schedule()
         }, soonMs),
       )
   }

@@ -1,4 +1,4 @@
-// Why somebody who waits for a connection gets none.
+// The reasons for which a waiter gets no connection, as failures.
 import type { Failure, Refusal } from '../driver/driver.ts'
 import type { PoolStats } from './contract.ts'
 import type { Member } from './member.ts'

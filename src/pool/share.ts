@@ -1,4 +1,4 @@
-// The part that a pool has of an allowance: the connections that others may take of it, and those it waits for because of them.
+// The share of one pool in an allowance: what other pools may take of it, and what it waits for because of them.
 import type { Refusal } from '../driver/driver.ts'
 import { clock } from '../util/clock.ts'
 import type { Allowance, Sharer } from './allowance.ts'
@@ -14,7 +14,7 @@ export interface Sharing {
   /** The longest idle first. */
   readonly idle: readonly Member[]
   readonly members: Iterable<Member>
-  readonly recall: { look(): void }
+  readonly recall: { schedule(): void }
   waitingSince(nth: number): number | undefined
   retire(member: Member): void
   fill(): void
@@ -75,7 +75,7 @@ export class Share implements Sharer {
   }
 
   recallForOthers(): void {
-    if (this.size > 0) this.#pool.recall.look()
+    if (this.size > 0) this.#pool.recall.schedule()
   }
 
   grow(): void {

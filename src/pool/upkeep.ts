@@ -1,5 +1,5 @@
-// The work of a pool that nobody asks for: connections idle for too long and connections too old are closed, and `min` are
-// kept. One timer, only while there is something to watch; it keeps no process alive.
+// Upkeep of a pool: closes connections that were idle for too long or are too old, and keeps `min` open. It has one timer, only while
+// there is something to watch; the timer keeps no process alive.
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
 import type { PoolLimits } from './contract.ts'

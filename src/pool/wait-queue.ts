@@ -3,19 +3,19 @@
 // frames, slots and transactions around the waiters, from which the pool sees that some of them wait for each other.
 import type { ConnectionSource, PoolWaiter, Wait } from './contract.ts'
 import { clock } from '../util/clock.ts'
-import { Line } from '../util/line.ts'
+import { LinkedList } from '../util/linked-list.ts'
 
 /** The number of waiters with a recalled connection that are served in a row while a newcomer waits. */
 const mostInARow = 3
 
 export class WaitQueue {
-  readonly #newcomers = new Line<Wait>()
+  readonly #newcomers = new LinkedList<Wait>()
   /** Those who had a connection recalled, in the order of the recalls. */
   readonly #returning: Wait[] = []
   #inARow = 0
   #came = 0
   /** Those who can do with a place on a shared connection. */
-  readonly #sharers = new Line<PoolWaiter>()
+  readonly #sharers = new LinkedList<PoolWaiter>()
   /** How many waiters run inside of a frame, a slot or a transaction, … */
   readonly #inside = new WeakMap<object, number>()
   /** … and of how many of these there is one inside. */

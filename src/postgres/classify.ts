@@ -1,7 +1,7 @@
 // What a statement text may do, from one scan: its class, the session state it dirties or pins, and the statements and
 // placeholders it holds. Called once per text by the statement cache. It reads words, not grammar: whatever it does not
 // know is a write that leaves the session dirty. Effects hidden inside functions of the user's own are beyond it.
-import { isConforming, isUtf8 } from '../util/options.ts'
+import { isConforming, isUtf8 } from '../sql/settings.ts'
 import { type Control, Dirty, Names, Pin } from '../sql/compiled.ts'
 import type { Classified } from '../sql/dialect.ts'
 import { type Reading, readStatements, type Verdict } from '../sql/scan.ts'

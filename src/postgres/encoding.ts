@@ -1,7 +1,7 @@
 // The encoding of text between us and a server, which is UTF8 and no other. Asked where a server announces its parameters and
 // where settings are read.
 import { UsageError } from '../errors/index.ts'
-import { isConforming, isUtf8 } from '../util/options.ts'
+import { isConforming, isUtf8 } from '../sql/settings.ts'
 
 /** Why a parameter that a server announces cannot be lived with; null: it can. */
 export function unreadable(name: string, value: string): UsageError | null {

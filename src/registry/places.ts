@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 import { PlacedDb } from '../db/placed-db.ts'
 import type { TenantDatabase, TenantStay, TenantTargets } from '../db/places.ts'
 import { currentChain, type Link, openTransaction, runIn } from '../engine/context/chain.ts'
-import { chainAt, chainOn, type Place, placeAround, type Said } from '../engine/context/place.ts'
+import { chainAt, chainOn, type Place, placeAround, type PlaceName } from '../engine/context/place.ts'
 import type { From } from '../engine/core.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Executor } from '../engine/query/executor.ts'
@@ -35,14 +35,14 @@ export interface Using<Names extends string, Tenant> extends SchemaOptions {
   readonly from?: From | undefined
 }
 
-/** What was asked for, read. */
+/** The place that was asked for, read. */
 interface Asked {
   readonly database: string | undefined
   /** Null: the database as it is. */
   readonly place: { readonly place: Place; readonly schemas: readonly string[] } | null
   /** Of a tenant with a database. */
   readonly tenantDb: TenantDb | null
-  readonly said: Said
+  readonly said: PlaceName
   /** The same text for the same place; null where a tenant is an object. */
   readonly key: string | null
 }
@@ -209,7 +209,7 @@ export class Places {
     if (refusal !== null) throw new TenantError(`The name of the schema ${refusal}.`)
     const behind = shared === undefined ? (this.tenants?.shared ?? []) : listed(shared)
     const schemas = [schema as string, ...behind]
-    const said: Said = { what: 'schema', schema: schema as string }
+    const said: PlaceName = { what: 'schema', schema: schema as string }
     const key = JSON.stringify([database ?? 'main', schemas])
     return { database, place: { place: schemaPlace(said, schemas), schemas }, tenantDb: null, said, key }
   }
@@ -217,7 +217,7 @@ export class Places {
   #ofTenant(database: string | undefined, tenant: unknown): Asked {
     const tenants = this.#needTenants('using({ tenant })')
     tenants.check(tenant)
-    const said: Said = { what: 'tenant', tenant }
+    const said: PlaceName = { what: 'tenant', tenant }
     const none = { place: { said, settings: null }, schemas: [] }
     const key = tenant === null ? JSON.stringify([database ?? 'main', null]) : null
     if (tenant === null) return { database, place: none, tenantDb: null, said, key }
@@ -241,7 +241,7 @@ export class Places {
     return { database, place: { place: schemaPlace(said, schemas), schemas }, tenantDb: null, said, key: known }
   }
 
-  #enterPlace(found: Asked['place'], said: Said, db: Db): TenantStay | Promise<TenantStay> {
+  #enterPlace(found: Asked['place'], said: PlaceName, db: Db): TenantStay | Promise<TenantStay> {
     const { place, schemas } = found ?? { place: { said, settings: null }, schemas: [] }
     const stay = (engine: Engine): TenantStay => new Stay(chainAt(place, engine, this.#registry, currentChain()))
     const checked = (engine: Engine): TenantStay | Promise<TenantStay> =>
@@ -270,13 +270,13 @@ export class Places {
     }
   }
 
-  async #enterHome(said: Said): Promise<TenantStay> {
+  async #enterHome(said: PlaceName): Promise<TenantStay> {
     const engine = await inRoot(async () => this.#registry.engineHere())
     this.#refuseInTransaction(engine)
     return new Stay(chainOn(engine, this.#registry, said))
   }
 
-  async #enterDatabase(db: TenantDb, said: Said): Promise<TenantStay> {
+  async #enterDatabase(db: TenantDb, said: PlaceName): Promise<TenantStay> {
     db.enter()
     try {
       const engine = await db.engineHere()
@@ -337,7 +337,7 @@ function within(outer: TenantStay, inner: TenantStay): TenantStay {
   }
 }
 
-const databaseSaid = (name: unknown): Said => ({ what: 'database', name: name as string })
+const databaseSaid = (name: unknown): PlaceName => ({ what: 'database', name: name as string })
 
 function listed(shared: unknown): readonly string[] {
   if (!Array.isArray(shared)) throw new UsageError(`shared is a list of schemas, not ${describeType(shared)}.`)

@@ -38,7 +38,7 @@ const checks: Checks<ServeOptions> = {
 
 const idleCheckMs = 50
 
-/** What a session of HTTP/2 has for its end. */
+/** The parts of a session of HTTP/2 that end it. */
 export interface Session {
   close(): void
   once(event: 'close', listener: () => void): unknown

@@ -29,7 +29,7 @@ export interface Traits {
   readonly asked: readonly string[]
 }
 
-/** What a handle needs of the pool behind it. */
+/** The pool, as a handle on it knows it. */
 export interface Home {
   readonly target: string
   /** Of the database that it would open, where that is known. */

@@ -358,7 +358,7 @@ export class Recipe {
   }
 }
 
-/** What a loader makes of the rows of a query. */
+/** A loader of rows, compiled for a query. */
 type Load = (plain: Recipe) => Rows
 
 function decoding({ spec, decode, value, maxRows }: Recipe, own: Decode): Rows {

@@ -40,7 +40,7 @@ const framedVerbs: ReadonlySet<string> = new Set(['SELECT', 'RESET'])
 const isPrepared = ({ verb, names }: Compiled): boolean =>
   framedVerbs.has(verb) || (verb === 'SET' && (names & Names.path) !== 0)
 
-/** What the engine knows of one text. */
+/** The knowledge of the engine about one text. */
 class Entry {
   readonly compiled: Compiled
   /** How many values `$1 …` need. */

@@ -1,10 +1,91 @@
 // Session settings as users give them. They are checked and copied when a frame is made. So a mistake in them is an error of the caller
 // who gave them, never of the code that uses the connection later.
 import { UsageError } from '../errors/index.ts'
-import { describeType, isPlain, isWellFormed, onlyUtc, settingMisread } from '../util/options.ts'
+import { describeType, isPlain, isWellFormed } from '../util/options.ts'
 
 /** Names in lower case, and values as text. */
 export type Settings = Readonly<Record<string, string>>
+
+/** Whether an encoding of PostgreSQL is the one that text is sent and read in. */
+export function isUtf8(encoding: string): boolean {
+  return /^(?:utf-?8|unicode)$/i.test(encoding)
+}
+
+/** Whether `standard_conforming_strings` stays as texts are read here: a backslash in quotes is a character like any other. */
+export function isConforming(value: string): boolean {
+  return /^(?:on|true|yes|1|t|y)$/i.test(value)
+}
+
+/** Whether a `time_zone` of MySQL is UTC, in which dates are sent and read. */
+export function isUtcZone(zone: string): boolean {
+  return /^(?:[+-]00?:00|UTC)$/i.test(zone)
+}
+
+/** What a `time_zone` of MySQL is, why, and what to do where another is wanted: follows its name. */
+const onlyUtc: string =
+  "can only be UTC ('+00:00'), because dates are sent and read in UTC: in another zone a timestamp would be stored and read shifted. " +
+  "Convert in SQL instead, with convert_tz(now(), '+00:00', '+02:00'), or set the zone on the client that rawConnection() lends, and " +
+  'read there'
+
+/** Whether a character set or collation of MySQL is one of utf8mb4, in which text is sent and read. */
+export function isUtf8mb4(name: string): boolean {
+  return /^utf8mb4(?:_\w+)?$/i.test(name)
+}
+
+const onlyUtf8mb4 = {
+  fits: isUtf8mb4,
+  only: 'can only be of utf8mb4, because text is sent and read as utf8mb4 only. Convert in SQL instead, with convert(… using …)',
+}
+
+/** Without it the driver would not hear that a procedure has changed how values are read. */
+const onlyDrivers = { fits: () => false, only: 'belongs to the driver, which hears by it how values are read' }
+
+/** Settings that say how values are sent and read: none can be another than is believed here. */
+const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean; readonly only: string }> = new Map([
+  ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
+  ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
+  [
+    'datestyle',
+    {
+      fits: (value) => !/german|sql|postgres/i.test(value),
+      only: "can only be ISO, as in 'ISO, DMY', because dates are read in this form only. Write another one by to_char() in SQL",
+    },
+  ],
+  [
+    'extra_float_digits',
+    {
+      fits: (value) => !(Number(value) < 1),
+      only: 'can only be 1 or more, because a number that travels in binary is not rounded. Round in SQL instead',
+    },
+  ],
+  ['time_zone', { fits: isUtcZone, only: onlyUtc }],
+  ['character_set_client', onlyUtf8mb4],
+  ['character_set_results', onlyUtf8mb4],
+  ['character_set_connection', onlyUtf8mb4],
+  ['collation_connection', onlyUtf8mb4],
+  ['session_track_system_variables', onlyDrivers],
+  ['session_track_schema', onlyDrivers],
+  [
+    'autocommit',
+    {
+      fits: (value) => /^(?:1|on|true)$/i.test(value),
+      only: 'can only be on, because each statement outside of a transaction commits by itself. Use transaction() where it must not',
+    },
+  ],
+  [
+    'completion_type',
+    {
+      fits: (value) => /^(?:0|no_chain)$/i.test(value),
+      only: 'can only be NO_CHAIN, because nothing may be open, and the session may not end, behind a COMMIT',
+    },
+  ],
+])
+
+/** Why a setting cannot have this value, as a clause that follows its name; undefined: it can. */
+export function settingMisread(name: string, value: string): string | undefined {
+  const found = believed.get(name.toLowerCase())
+  return found === undefined || found.fits(value) ? undefined : found.only
+}
 
 /** Why the `time_zone` of a session of MySQL is UTC, and what to do where another is wanted. */
 export const zoneAdvice: string = `The time_zone of a session of MySQL ${onlyUtc}.`

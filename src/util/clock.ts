@@ -52,13 +52,13 @@ export const clock: Clock = {
   nextTick: tickOf,
 }
 
-/** What `performance.now()` gives more than this clock, for those who show its times beside others. */
+/** How far `performance.now()` is ahead of this clock, for subscribers that show its times beside others. */
 export function aheadMs(): number {
   const { performance } = globalThis
   return performance.now() - clock.now()
 }
 
-/** How long `close()` waits where nobody says it. */
+/** The default of `closeTimeoutMs`. */
 export const defaultCloseTimeoutMs = 10_000
 
 /** The delay until a deadline in monotonic milliseconds, for a timer. */
@@ -85,7 +85,7 @@ export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
   })
 }
 
-/** They hold 31 bits of milliseconds: a longer delay would be over at once. */
+/** The longest delay of a timer: Node.js keeps it in 31 bits, and a longer one would be over at once. */
 export const longestTimerMs = 2_147_483_647
 
 /** A timer this late means that the event loop stood still: answers that already arrived are read before anything expires. */
@@ -132,9 +132,7 @@ export class Backoff {
   }
 }
 
-// Waiting until a deadline in monotonic milliseconds, and no longer.
-
-/** The answer, or false when the deadline comes first. */
+/** The answer, or false when the deadline, in monotonic milliseconds, comes first. */
 export function before(deadline: number, answer: Promise<boolean>): Promise<boolean>
 /** What the work gives, or `late` when the deadline comes first. */
 export function before<T, L>(deadline: number, work: Promise<T>, late: L): Promise<T | L>

@@ -1,7 +1,7 @@
-// Loops over what comes in parts, as `for await` takes them.
+// Async generators over rows that come in parts, for `for await`.
 import { deferred } from './clock.ts'
 
-/** One after another, in the order in which they were asked for. */
+/** Turns, one after another, in the order in which they were asked for. */
 export class Turns {
   #last: Promise<void> = Promise.resolve()
   #open = 0
@@ -24,7 +24,7 @@ export class Turns {
     return { before, end }
   }
 
-  /** For one who waits for nobody, and whom nobody has to wait for. */
+  /** Counts as busy until `free`, without a turn of its own. */
   hold(): void {
     this.#open++
   }
@@ -36,7 +36,7 @@ export class Turns {
 
 const over = (): IteratorResult<never, undefined> => ({ value: undefined, done: true })
 
-/** What gives the next rows, none at the end; what closes it; and the next rows where they are here already: null or none, they are pulled. */
+/** `pull` gives the next rows, none at the end; `close` closes their source; `here` gives rows that have come already, or null. */
 export type LoopTerms<R> = readonly [pull: () => Promise<R[]>, close: () => Promise<void>, here?: () => R[] | null]
 
 /**

@@ -4,8 +4,8 @@
 import { GeneverError, InvalidOptionError, type OptionProblem, UsageError } from '../errors/index.ts'
 import { longestTimerMs } from './clock.ts'
 
-// What a value may be, as small functions, and how a value is named in a message: by its type, never by what it holds. For
-// every layer that takes something from a user. It knows nothing of databases.
+// Checks of values, as small functions, for every layer that takes something from a user. A message names a value by its type, never by
+// its content. Nothing here knows of databases.
 
 /** Whether UTF-8 can hold a text: it has no half of a surrogate pair. */
 export function isWellFormed(text: string): boolean {
@@ -14,87 +14,6 @@ export function isWellFormed(text: string): boolean {
 
 /** In every supported Node.js, not yet in the library of types. */
 type WellFormed = string & { isWellFormed(): boolean }
-
-/** Whether an encoding of PostgreSQL is the one that text is sent and read in. */
-export function isUtf8(encoding: string): boolean {
-  return /^(?:utf-?8|unicode)$/i.test(encoding)
-}
-
-/** Whether `standard_conforming_strings` stays as texts are read here: a backslash in quotes is a character like any other. */
-export function isConforming(value: string): boolean {
-  return /^(?:on|true|yes|1|t|y)$/i.test(value)
-}
-
-/** Whether a `time_zone` of MySQL is UTC, in which dates are sent and read. */
-export function isUtcZone(zone: string): boolean {
-  return /^(?:[+-]00?:00|UTC)$/i.test(zone)
-}
-
-/** What a `time_zone` of MySQL is, why, and what to do where another is wanted: follows its name. */
-export const onlyUtc: string =
-  "can only be UTC ('+00:00'), because dates are sent and read in UTC: in another zone a timestamp would be stored and read shifted. " +
-  "Convert in SQL instead, with convert_tz(now(), '+00:00', '+02:00'), or set the zone on the client that rawConnection() lends, and " +
-  'read there'
-
-/** Whether a character set or collation of MySQL is one of utf8mb4, in which text is sent and read. */
-export function isUtf8mb4(name: string): boolean {
-  return /^utf8mb4(?:_\w+)?$/i.test(name)
-}
-
-const onlyUtf8mb4 = {
-  fits: isUtf8mb4,
-  only: 'can only be of utf8mb4, because text is sent and read as utf8mb4 only. Convert in SQL instead, with convert(… using …)',
-}
-
-/** Without it the driver would not hear that a procedure has changed how values are read. */
-const onlyDrivers = { fits: () => false, only: 'belongs to the driver, which hears by it how values are read' }
-
-/** Settings that say how values are sent and read: none can be another than is believed here. */
-const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean; readonly only: string }> = new Map([
-  ['client_encoding', { fits: isUtf8, only: 'can only be UTF8, because text is sent and read as UTF8 only' }],
-  ['standard_conforming_strings', { fits: isConforming, only: 'can only be on, because quotes would end elsewhere' }],
-  [
-    'datestyle',
-    {
-      fits: (value) => !/german|sql|postgres/i.test(value),
-      only: "can only be ISO, as in 'ISO, DMY', because dates are read in this form only. Write another one by to_char() in SQL",
-    },
-  ],
-  [
-    'extra_float_digits',
-    {
-      fits: (value) => !(Number(value) < 1),
-      only: 'can only be 1 or more, because a number that travels in binary is not rounded. Round in SQL instead',
-    },
-  ],
-  ['time_zone', { fits: isUtcZone, only: onlyUtc }],
-  ['character_set_client', onlyUtf8mb4],
-  ['character_set_results', onlyUtf8mb4],
-  ['character_set_connection', onlyUtf8mb4],
-  ['collation_connection', onlyUtf8mb4],
-  ['session_track_system_variables', onlyDrivers],
-  ['session_track_schema', onlyDrivers],
-  [
-    'autocommit',
-    {
-      fits: (value) => /^(?:1|on|true)$/i.test(value),
-      only: 'can only be on, because each statement outside of a transaction commits by itself. Use transaction() where it must not',
-    },
-  ],
-  [
-    'completion_type',
-    {
-      fits: (value) => /^(?:0|no_chain)$/i.test(value),
-      only: 'can only be NO_CHAIN, because nothing may be open, and the session may not end, behind a COMMIT',
-    },
-  ],
-])
-
-/** Why a setting cannot have this value, as a clause that follows its name; undefined: it can. */
-export function settingMisread(name: string, value: string): string | undefined {
-  const found = believed.get(name.toLowerCase())
-  return found === undefined || found.fits(value) ? undefined : found.only
-}
 
 /** What is wrong with a value, as a clause that follows the name of the option; undefined: nothing. */
 export type Check = (value: unknown) => string | undefined
@@ -145,20 +64,25 @@ export const anyOf =
   (value) =>
     values.includes(value as string) ? undefined : `must be ${values.map((each) => `'${each}'`).join(' or ')}`
 
+/** `endless`: Infinity will do too. */
+type Endless = 'or Infinity'
+
 /** A whole number. */
-export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER, endless: boolean = false): Check =>
+export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER, endless?: Endless): Check =>
   mustBeNumber(
-    `a whole number ${most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`}${endless ? ', or Infinity' : ''}`,
+    `a whole number ${most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`}${endless === undefined ? '' : `, ${endless}`}`,
     (value) =>
-      (Number.isInteger(value) && Number(value) >= least && Number(value) <= most) || (endless && value === Infinity),
+      (Number.isInteger(value) && Number(value) >= least && Number(value) <= most) ||
+      (endless !== undefined && value === Infinity),
   )
 
 /** A duration in milliseconds. 0 means "at once" where it is allowed, never "no limit". */
-export const milliseconds = (least: 0 | 1, endless: boolean = false): Check =>
+export const milliseconds = (least: 0 | 1, endless?: Endless): Check =>
   mustBeNumber(
-    `milliseconds from ${least} to ${longestTimerMs}${endless ? ', or Infinity' : ''}`,
+    `milliseconds from ${least} to ${longestTimerMs}${endless === undefined ? '' : `, ${endless}`}`,
     (value) =>
-      (typeof value === 'number' && value >= least && value <= longestTimerMs) || (endless && value === Infinity),
+      (typeof value === 'number' && value >= least && value <= longestTimerMs) ||
+      (endless !== undefined && value === Infinity),
   )
 
 /** How long something may take; `Infinity` is no limit. */

@@ -1,19 +1,19 @@
-// Those who stop when a signal aborts. A signal has one listener of ours, however many statements it can stop: it may be that of a whole
-// service, and live as long as that.
-import { Roll } from './line.ts'
+// Statements that stop when a signal aborts. A signal gets one listener, however many statements it stops: it may be the signal of a whole
+// service, and live as long.
+import { LinkedSet } from './linked-list.ts'
 
 export interface Abortable {
   /** Called once when the signal aborts while the entry is watched. */
   abort(reason: unknown): void
 }
 
-const watched = new WeakMap<AbortSignal, Roll<Abortable>>()
+const watched = new WeakMap<AbortSignal, LinkedSet<Abortable>>()
 
 /** Tells `entry` when `signal` aborts. The caller has checked that it is not aborted already. */
 export function watchSignal(signal: AbortSignal, entry: Abortable): void {
   let entries = watched.get(signal)
   if (entries === undefined) {
-    const fresh = new Roll<Abortable>()
+    const fresh = new LinkedSet<Abortable>()
     entries = fresh
     watched.set(signal, fresh)
     signal.addEventListener(

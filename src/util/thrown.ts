@@ -1,5 +1,5 @@
-// Code of the user, called where nobody of the user's is there to catch: what it throws, now or later, goes to one
-// function and nowhere else. And what was thrown, or somebody has written, as text for messages: what is thrown can be anything, also something that throws when it is read.
+// Values that were thrown. `contain` calls code of the user where no code of the user could catch, and passes on what it throws. The other
+// functions make text of a thrown value for messages; such a value can be anything, also an object that throws when it is read.
 import type { inspect } from 'node:util'
 import type { TlsTrouble } from '../errors/index.ts'
 

@@ -1,8 +1,8 @@
-// Deadlines without a timer each: one timer per engine, armed to the earliest deadline, looks through all that is registered.
-// Every entry stands for a promise somebody waits for, so the timer keeps the process alive while there are entries.
+// Deadlines that share one timer per engine. It is armed to the earliest deadline and then looks through all entries. Every entry stands
+// for a promise that somebody waits for, so the timer keeps the process alive while there are entries.
 import { clock, longestTimerMs, stallMs } from './clock.ts'
 import { inRoot } from './context.ts'
-import { Line, type Standing } from './line.ts'
+import { LinkedList, type ListNode } from './linked-list.ts'
 
 export interface Expiring {
   /** Monotonic milliseconds; Infinity never expires. */
@@ -10,14 +10,14 @@ export interface Expiring {
   /** Called once the deadline has passed, after the entry was removed; may register itself again. */
   expire(now: number): void
   /** Where the ticker has it. */
-  ticking: Standing<Expiring> | null
+  ticking: ListNode<Expiring> | null
 }
 
 /** Milliseconds between two scans at the least: deadlines closer together than this share one. */
 const resolutionMs = 2
 
 export class Ticker {
-  readonly #entries = new Line<Expiring>()
+  readonly #entries = new LinkedList<Expiring>()
   #timer: NodeJS.Timeout | null = null
   #armedFor = Infinity
 

@@ -42,9 +42,9 @@ const circles: readonly (readonly string[])[] = [
     'engine/query/executor.ts',
     'engine/query/query-options.ts',
     'engine/query/sql-query.ts',
+    'engine/runtime.ts',
     'engine/transaction/options.ts',
     'engine/transaction/transaction.ts',
-    'engine/works.ts',
   ],
   // The public types of a model, of its instances, its queries and its loaders.
   [

@@ -1,7 +1,7 @@
-/** Rows of models, one at a time: made, found, changed, deleted. (GINO: CRUD.) */
+/** Rows of models, one at a time: made, found, deleted. (GINO: CRUD.) */
 
-import { eq, sql } from 'drizzle-orm'
-import { integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
+import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import {
   AbortedError,
@@ -11,34 +11,14 @@ import {
   ParameterError,
   QueryTimeoutError,
   sql as fragment,
-  TransactionEndedError,
   UnknownColumnError,
   UsageError,
 } from 'genever'
 import { Model } from 'genever/models'
 import { caught } from '../support/caught.ts'
-import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
+import { forEachDriver } from '../support/matrix.ts'
+import { memberships } from './support/memberships.ts'
 import { people } from './support/people.ts'
-
-// oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
-async function memberships(driver: TestedDriver) {
-  const db = await driver.db()
-  const name = await driver.table(
-    'user_id integer, team_id integer, rank text, "Role Of" text, primary key (user_id, team_id)',
-  )
-  const table = pgTable(
-    name,
-    {
-      userId: integer('user_id').notNull(),
-      teamId: integer('team_id').notNull(),
-      rank: text(),
-      role: text('Role Of'),
-    },
-    (t) => [primaryKey({ columns: [t.userId, t.teamId] })],
-  )
-  class Membership extends Model(db, table, { pk: ['teamId', 'userId'] }) {}
-  return { db, name, table, Membership }
-}
 
 forEachDriver((driver) => {
   describe('create', () => {
@@ -232,192 +212,6 @@ forEachDriver((driver) => {
       await Code.create({ code: `it's "x"`, n: 1 })
 
       expect(await Code.get(`it's "x"`)).toMatchObject({ code: `it's "x"`, n: 1 })
-    })
-  })
-
-  describe('update', () => {
-    test('changes the row and the instance, when awaited and when applied', async () => {
-      const { Person, stored } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-
-      expect(await ada.update({ name: 'Eve', email: 'e' })).toBe(ada)
-      expect(await ada.update({ visits: 3 }).apply()).toBe(ada)
-
-      expect(ada).toMatchObject({ name: 'Eve', email: 'e', visits: 3 })
-      expect(await stored(ada.id)).toMatchObject({ name: 'Eve', email: 'e', visits: 3 })
-    })
-
-    test('is in memory at once, in the database when applied', async () => {
-      const { Person, stored } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-
-      const update = ada.update({ name: 'Eve', visits: sql`visits + 1` })
-
-      expect(ada).toMatchObject({ name: 'Eve', visits: 0 })
-      expect(await stored(ada.id)).toMatchObject({ name: 'Ada' })
-      await update
-      expect(ada.visits).toBe(1)
-    })
-
-    test('chains, and the last value wins', async () => {
-      const { Person, stored } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-
-      await ada.update({ name: 'b', visits: 1 }).set({ name: 'c' }).set({ email: 'e', visits: undefined })
-
-      expect(await stored(ada.id)).toMatchObject({ name: 'c', visits: 1, email: 'e' })
-    })
-
-    test('applied again it runs again, with its expressions evaluated anew', async () => {
-      const { Person, db } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-      const update = ada.update({ visits: sql`${Person.c.visits} + 1` })
-
-      await update.apply()
-      await update.apply()
-      await db.transaction(async () => {
-        await update
-      })
-
-      expect(ada.visits).toBe(3)
-    })
-
-    test('reads generated columns back, and leaves other members of the instance alone', async () => {
-      const { Person, db, name } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-      await db.status(`update ${name} set email = 'other'`)
-
-      await ada.update({ name: 'Eve' })
-
-      expect(ada.shout).toBe('EVE')
-      expect(ada.email).toBe(null)
-    })
-
-    test('changes the key, and finds the row under the old one', async () => {
-      const { Membership, db, name } = await memberships(driver)
-      const one = await Membership.create({ userId: 1, teamId: 2 })
-
-      await one.update({ teamId: 5, role: 'x' })
-
-      expect(await db.all(`select * from ${name}`)).toEqual([{ user_id: 1, team_id: 5, rank: null, 'Role Of': 'x' }])
-      await one.update({ rank: 'y' })
-      expect((await one.reload()).rank).toBe('y')
-    })
-
-    test('sends nothing when there is nothing to change', async () => {
-      const { Person, listen } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-      const heard = listen()
-
-      expect(await ada.update({})).toBe(ada)
-      expect(await ada.update({ name: undefined }).apply()).toBe(ada)
-
-      expect(heard).toEqual([])
-    })
-
-    test('of a row that is gone is a NoSuchRowError', async () => {
-      const { Person, db, name } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-      await db.status(`delete from ${name}`)
-
-      const error = await caught(ada.update({ name: 'Eve' }))
-
-      expect(error).toBeInstanceOf(NoSuchRowError)
-      expect(String(error)).toContain('The row of this Person is gone')
-      expect(ada.name).toBe('Ada')
-    })
-
-    test('of an instance that is no row yet says so', async () => {
-      const { Person } = await people(driver)
-
-      const update = new Person({ name: 'Ada' }).update({ name: 'Eve' })
-
-      await expect(update).rejects.toThrow('This Person has no id, so it is no row yet')
-    })
-
-    test('refuses keys that there are not at once', async () => {
-      const { Person } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-
-      expect(() => ada.update({ nope: 1 } as never)).toThrow(UnknownColumnError)
-      expect(() => ada.update({ shout: 'x' })).toThrow('generated by the database')
-    })
-
-    test('computes what Drizzle computes on updates and for new rows', async () => {
-      const db = await driver.db()
-      const name = await driver.table('id integer primary key, n integer, stamp text, made text')
-      let count = 0
-      const table = pgTable(name, {
-        id: integer().primaryKey(),
-        n: integer(),
-        stamp: text().$onUpdateFn(() => `u${++count}`),
-        made: text().$defaultFn(() => 'm'),
-      })
-      class Thing extends Model(db, table) {}
-
-      const thing = await Thing.create({ id: 1 })
-      expect(thing).toMatchObject({ stamp: 'u1', made: 'm' })
-      await thing.update({ n: 1 })
-      expect(thing.stamp).toBe('u2')
-      await thing.update({ stamp: 'mine' })
-      expect(thing.stamp).toBe('mine')
-      await Thing.update({ n: 2 }).everyRow()
-      expect((await thing.reload()).stamp).toBe('u3')
-    })
-
-    test('made in a transaction that has ended does not run outside of it', async () => {
-      const { Person, db, stored } = await people(driver)
-      const ada = await Person.create({ name: 'Ada' })
-      const made = await db.transaction(() => ({ update: ada.update({ name: 'Eve' }) }))
-
-      expect(await caught(made.update)).toBeInstanceOf(TransactionEndedError)
-      expect(await stored(ada.id)).toMatchObject({ name: 'Ada' })
-    })
-  })
-
-  describe('lookup', () => {
-    test('without a primary key rows are made, and updates say what is missing', async () => {
-      const db = await driver.db()
-      const table = pgTable(await driver.table('line text, n integer'), { line: text(), n: integer() })
-      class Log extends Model(db, table) {}
-      const log = await Log.create({ line: 'a' })
-
-      const update = log.update({ n: 1 })
-
-      expect(log.n).toBe(1)
-      const missing = 'has no primary key'
-      await expect(update).rejects.toThrow(missing)
-      await expect(log.delete()).rejects.toThrow(missing)
-      await expect(log.reload()).rejects.toThrow(missing)
-      // @ts-expect-error no key
-      await expect(Log.get('a')).rejects.toThrow(missing)
-    })
-
-    test('of a class finds the row by other columns', async () => {
-      const db = await driver.db()
-      const name = await driver.table('line text, n integer')
-      const table = pgTable(name, { line: text(), n: integer() })
-      class Log extends Model(db, table) {
-        override lookup() {
-          return eq(Log.c.line, this.line as string)
-        }
-      }
-      await Log.create({ line: 'other' })
-      const log = await Log.create({ line: 'a' })
-
-      await log.update({ n: 1, line: 'b' })
-      await log.update({ n: 2 })
-
-      expect(await db.all(`select * from ${name} order by line`)).toEqual([
-        { line: 'b', n: 2 },
-        { line: 'other', n: null },
-      ])
-      log.line = 'nothing'
-      expect(await caught(log.update({ n: 3 }))).toBeInstanceOf(NoSuchRowError)
-      log.line = 'b'
-      expect((await log.reload()).n).toBe(2)
-      await log.delete()
-      expect(await Log.query().count()).toBe(1)
     })
   })
 

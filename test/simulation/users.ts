@@ -70,7 +70,7 @@ export class Borrower implements PoolWaiter, LeaseHolder {
   state: 'waiting' | 'holding' | 'away' | 'gone' = 'waiting'
   recalledAt = 0
   queueing: Wait | null = null
-  stirs = 0
+  activity = 0
   quietSince = 0
   /** It has nothing to do for its connection at the moment. */
   idles = false
@@ -101,14 +101,18 @@ export class Borrower implements PoolWaiter, LeaseHolder {
 
   /** It works, or waits for something else. */
   turn(idles: boolean): void {
-    this.stirs++
+    this.activity++
     this.idles = idles
     this.quietSince = this.#line.now()
-    if (idles) this.lease?.eased()
+    if (idles) this.lease?.noteQuiet()
   }
 
-  ties(): { readonly surely: readonly object[]; readonly likely: readonly object[]; readonly idleSince: null } | null {
-    return this.holds && this.lease !== null ? { surely: [this], likely: [], idleSince: null } : null
+  blockers(): {
+    readonly certain: readonly object[]
+    readonly likely: readonly object[]
+    readonly idleSince: null
+  } | null {
+    return this.holds && this.lease !== null ? { certain: [this], likely: [], idleSince: null } : null
   }
 
   /** It gets a connection without having waited. */
@@ -116,7 +120,7 @@ export class Borrower implements PoolWaiter, LeaseHolder {
     this.state = 'holding'
     this.lease = lease
     this.recalledAt = 0
-    this.stirs++
+    this.activity++
     this.idles = false
   }
 

@@ -47,13 +47,13 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     {
       noun: 'the common ground: `EngineCore`, the meaning of functions, the states of a transaction as a table',
       paths: [
-        'own-op.ts',
+        'internal-op.ts',
         'switching.ts',
         'functions.ts',
         'core.ts',
         'open/opening.ts',
         'client/listener.ts',
-        'hosts/asker.ts',
+        'hosts/server-probe.ts',
         'hosts/host.ts',
         'hosts/read-only.ts',
         'hosts/samples.ts',
@@ -64,7 +64,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     },
     {
       noun: 'frames and look-up, which know slots, transactions and handles by interfaces alone',
-      paths: ['context/', 'report.ts', 'watch.ts', 'handle.ts', 'twins.ts', 'transaction/inside.ts'],
+      paths: ['context/', 'report.ts', 'watch.ts', 'handle.ts', 'twins.ts', 'transaction/statement-transaction.ts'],
     },
     {
       noun: 'operations and turns',
@@ -78,7 +78,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
         'slot/waiting.ts',
         'slot/flight.ts',
         'client/copy-in.ts',
-        'client/ear.ts',
+        'client/listening-connection.ts',
       ],
     },
     {
@@ -92,7 +92,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     {
       noun: 'the parts that decide for a slot',
       paths: [
-        'slot/anywhere.ts',
+        'slot/frameless.ts',
         'slot/admission.ts',
         'slot/sending.ts',
         'slot/control.ts',
@@ -107,7 +107,7 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
       noun: 'how a transaction ends, and a call becomes an operation',
       paths: [
         'detached.ts',
-        'query/cursor-home.ts',
+        'query/cursor-transaction.ts',
         'query/query-terms.ts',
         'query/runner.ts',
         'query/cursor.ts',
@@ -120,11 +120,11 @@ export const inside: Readonly<Record<string, readonly Group[]>> = {
     },
     {
       noun: 'the handles: connections, transactions, and the query methods of both',
-      paths: ['connection.ts', 'works.ts', 'query/', 'transaction/options.ts', 'transaction/transaction.ts'],
+      paths: ['connection.ts', 'runtime.ts', 'query/', 'transaction/options.ts', 'transaction/transaction.ts'],
     },
     {
       noun: 'transactions, copies, listeners and scopes, which handles begin',
-      paths: ['client/', 'transaction/', 'open/works.ts', 'open/scope-works.ts', 'source.ts'],
+      paths: ['client/', 'transaction/', 'open/base-runtime.ts', 'open/scope-runtime.ts', 'source.ts'],
     },
     { noun: 'the engine', paths: ['engine.ts'] },
     { noun: 'how an engine is made', paths: ['open-scope.ts', 'open/'] },

@@ -20,7 +20,7 @@ class FakePool implements Sharing {
   readonly idle: Member[] = []
   readonly closing: { readonly member: Member; readonly left: () => void }[] = []
   looks = 0
-  readonly recall = { look: (): void => void this.looks++ }
+  readonly recall = { schedule: (): void => void this.looks++ }
   readonly share: Share
   waiting: number[] = []
 
@@ -75,7 +75,7 @@ class FakePool implements Sharing {
     else if (this.waiting.shift() === undefined) {
       Object.assign(member, { state: 'idle', idleSince: clock.now() })
       this.idle.push(member)
-      this.share.allowance.eased()
+      this.share.allowance.noteQuiet()
     }
   }
 

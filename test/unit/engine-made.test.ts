@@ -3,7 +3,7 @@
 import { UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import type { Engine } from '../../src/engine/engine.ts'
-import { loadWorks } from '../../src/engine/open/create-engine.ts'
+import { loadRuntime } from '../../src/engine/open/create-engine.ts'
 import { makeEngine, resolve } from '../../src/engine/open/make-engine.ts'
 import { onHosts } from '../../src/engine/open/on-hosts.ts'
 import { Opening } from '../../src/engine/open/opening.ts'
@@ -38,7 +38,7 @@ test('pools of servers leave the connections that all tenants have when the opti
   const options = { driver: new Picky(), host: 'one', replicas: { urls: ['postgres://two/shop'] } }
 
   expect(() =>
-    makeEngine(resolve(options, undefined), null, new Opening<Engine>(false, allowance), loadWorks, onHosts),
+    makeEngine(resolve(options, undefined), null, new Opening<Engine>(false, allowance), loadRuntime, onHosts),
   ).toThrow(UsageError)
   expect(allowance.seen).toBe(1)
   expect(allowance.sharers.size).toBe(0)

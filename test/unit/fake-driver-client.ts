@@ -104,3 +104,8 @@ export async function connect(driver: FakeDriver): Promise<Client> {
     },
   }
 }
+
+/** The fake driver answers in macrotasks: all that is due has happened. */
+export async function turns(): Promise<void> {
+  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { findPassword, readPassword } from '../../src/driver/postgres/parameters/password-file.ts'
-import { findService } from '../../src/driver/postgres/parameters/over-network.ts'
+import { findService } from '../../src/driver/postgres/parameters/network-descriptor.ts'
 import { readKeywords } from '../../src/options/url.ts'
 import { resolveOptions } from '../../src/options/options.ts'
 

@@ -1,20 +1,20 @@
 /** How many reads like one may be in flight on a shared connection, by what is known of its time. */
 
 import { describe, expect, test } from 'vitest'
-import { Service, Services } from '../../src/pool/service.ts'
+import { ServiceTime, ServiceTimes } from '../../src/pool/service-times.ts'
 
 const connectMs = 0.6
 
 /** Runs that took so long each, one at a time. */
-function known(services: Services, ms: number): Service {
-  const service = new Service()
+function known(services: ServiceTimes, ms: number): ServiceTime {
+  const service = new ServiceTime()
   for (let run = 0; run < 8; run++) services.note(service, ms, ms, connectMs)
   return service
 }
 
 describe('the depth of a lane', () => {
   test('is what keeps the server busy for the trip and a millisecond, and 1 at least', () => {
-    const services = new Services()
+    const services = new ServiceTimes()
     known(services, 0.2)
     const service = known(services, 1.2)
 
@@ -23,7 +23,7 @@ describe('the depth of a lane', () => {
   })
 
   test('follows the quickest of the groups with one Sync, not a mean that a busy machine has made long', () => {
-    const services = new Services()
+    const services = new ServiceTimes()
     known(services, 0.2)
     const service = known(services, 4.2)
 
@@ -35,7 +35,7 @@ describe('the depth of a lane', () => {
   })
 
   test('shrinks again when no group is as quick any more', () => {
-    const services = new Services()
+    const services = new ServiceTimes()
     known(services, 0.2)
     const service = known(services, 4.2)
     service.noteBatch(0.1)
@@ -46,7 +46,7 @@ describe('the depth of a lane', () => {
   })
 
   test('is 32 at the most', () => {
-    const services = new Services()
+    const services = new ServiceTimes()
     const service = known(services, 0.2)
     service.noteBatch(0.000_1)
 

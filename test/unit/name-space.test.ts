@@ -2,14 +2,14 @@
 
 import { expect, test } from 'vitest'
 import type { Op } from '../../src/driver/driver.ts'
-import { NameSpace } from '../../src/driver/postgres/name-space.ts'
+import { NameResolution } from '../../src/driver/postgres/name-resolution.ts'
 import { namesMoved } from '../../src/driver/postgres/op-rules.ts'
 import { classify } from '../../src/postgres/classify.ts'
 import type { Compiled } from '../../src/sql/compiled.ts'
 
 /** After these: each was answered but the COMMIT behind them. */
-function committing(...texts: readonly string[]): NameSpace {
-  const names = new NameSpace()
+function committing(...texts: readonly string[]): NameResolution {
+  const names = new NameResolution()
   for (const text of ['begin', ...texts, 'commit']) {
     const op = { stmt: { ...classify(text), text } as unknown as Compiled, params: [], tag: '' } as unknown as Op
     const moved = namesMoved(op.stmt, names.inside, true)
@@ -37,5 +37,5 @@ test.each([
 })
 
 test('without a transaction there is none to leave', () => {
-  expect(new NameSpace().leave()).toBe(false)
+  expect(new NameResolution().leave()).toBe(false)
 })

@@ -1,5 +1,5 @@
-// Decoded rows of a builder: what Drizzle makes of a page of arrays. 1.0 hands over its mapper; 0.45 hands over the
-// selected fields, and its own rules are kept here to the letter, the odd one about joined tables included.
+// The rows of a Drizzle builder, decoded as Drizzle decodes them. Drizzle 1.0 hands over its mapper. Drizzle 0.45 hands over the
+// selected fields; its rules are followed here to the letter, the odd one about joined tables included.
 import { isA } from './core/kinds.ts'
 import type { Capture } from './session.ts'
 

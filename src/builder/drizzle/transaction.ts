@@ -1,5 +1,5 @@
-// `transaction` of a Drizzle instance, as a transaction of the engine: ambient inside, nested as savepoints. What the
-// callback gets is the instance on a client that always runs in that transaction, with Drizzle's own ways to leave it.
+// `transaction` of a Drizzle instance, as a transaction of the engine: ambient inside, nested as savepoints. The callback gets the
+// instance on a client that always runs in that transaction, with Drizzle's own ways to leave it.
 import { UsageError } from '../../errors/index.ts'
 import { type IsolationLevel, parseIsolation } from '../../sql/dialect.ts'
 import { currentChain } from '../../engine/context/chain.ts'

@@ -1,6 +1,6 @@
-// Rows as node-postgres, PGlite and mysql2 give them to Drizzle, which decodes them further: dates, intervals and numeric arrays stay text,
-// 8-byte integers too. Used by the client and the adapter. It is a table of its own because Drizzle's columns expect just
-// these forms whatever the engine's options say, and because `pg` need not be installed.
+// Values in the forms in which node-postgres, PGlite and mysql2 give them to Drizzle, which decodes them further: dates, intervals,
+// numeric arrays and 8-byte integers stay text. Used by the client and the adapter. The tables are separate from those of the engine,
+// because Drizzle's columns expect just these forms whatever the options say, and because `pg` need not be installed.
 import { ProtocolError } from '../../errors/index.ts'
 import { readArray, readBytea } from '../../postgres/text-forms.ts'
 import type { RowSpec } from '../../sql/compiled.ts'

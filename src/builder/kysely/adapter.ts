@@ -1,5 +1,5 @@
-// Kysely's objects as queries of Genever: `db.all(builder)`, and what is interpolated in `` db.sql`…` ``. Registered when
-// `genever/kysely` is imported. It compiles and never runs anything.
+// Kysely's objects as queries of Genever: in `db.all(builder)`, and interpolated in `` db.sql`…` ``. Registered when `genever/kysely`
+// is imported. It compiles and never runs anything.
 import {
   type Compilable,
   type CompiledQuery,

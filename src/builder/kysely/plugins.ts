@@ -1,5 +1,5 @@
-// Which plugins a query of `kysely(db)` went through, so that its rows can go through them when Genever runs it. Kysely
-// tells a plugin the id of a query, and nobody the plugins of a builder: each notes itself. It keeps no query alive.
+// Remembers which plugins a query of `kysely(db)` went through, so that its rows go through them too when Genever runs it. Kysely tells
+// a plugin the id of a query, but nobody the plugins of a builder, so each plugin notes itself. No query is kept alive by that.
 import {
   CamelCasePlugin,
   DeduplicateJoinsPlugin,

@@ -31,12 +31,12 @@ export interface FakeDriverOptions {
   readonly schedule?: Scheduler | undefined
 }
 
-const limit = integer(1, undefined, true)
+const limit = integer(1, undefined, 'or Infinity')
 
 const checks: Checks<FakeDriverOptions> = {
   maxInFlight: limit,
   poolLimit: limit,
-  maxConnections: integer(0, undefined, true),
+  maxConnections: integer(0, undefined, 'or Infinity'),
   answer: callback,
   latencyMs: must(
     'milliseconds, or a function that gives them',

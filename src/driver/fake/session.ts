@@ -1,5 +1,5 @@
-// One session of the fake server: its transaction, its cursors, and what the engine says by itself. All else is answered by the
-// test. The backend feeds it statements one by one and ends each unit with `sync`. Knows nothing of connections, faults or time.
+// One session of the fake server: its transaction, its cursors, and the statements of the engine itself. The test answers all others.
+// The backend feeds it statements one by one and ends each unit with `sync`. It knows nothing of connections, faults or time.
 import { controlOf } from '../../postgres/control.ts'
 import type { ControlText } from '../../sql/control-text.ts'
 import { statementsOf } from '../../postgres/lexer.ts'

@@ -1,5 +1,5 @@
-// Makes a session again the one that every user gets: what was set by name is taken back by name, so that prepared statements stay; what
-// has no name costs a reset by the server, which drops them.
+// Resets a session of MySQL to the state in which every user gets it. Settings that were set by name are taken back by name, so
+// prepared statements stay. State without a name needs a reset by the server, which drops them.
 import { plainRollback } from '../../mysql/dialect.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import type { Failure, Op } from '../driver.ts'

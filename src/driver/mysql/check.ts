@@ -1,4 +1,5 @@
-// What the text of an operation says beforehand: what keeps it from being sent at all, its size, and how it is sent.
+// The checks of an operation by its text alone, before it is sent: the reasons to refuse it, its size, and whether it goes as text or
+// prepared.
 import { ParameterError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import type { Failure, Op } from '../driver.ts'

@@ -1,5 +1,5 @@
-// The parts of mysql2 that the driver uses: its connection with handshake, login, TLS and framing of packets, and its queue of commands.
-// What is sent to a session and read from it is the driver's: a command here is an object of ours.
+// The parts of mysql2 that the driver uses: its connection, with handshake, login, TLS and framing of packets, and its queue of
+// commands. The driver itself writes and reads the commands in that queue.
 import { isIP, type Socket } from 'node:net'
 import { connect, type ConnectionOptions } from 'node:tls'
 import { DriverNotInstalledError } from '../../errors/index.ts'

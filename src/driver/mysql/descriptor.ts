@@ -1,4 +1,4 @@
-// What is known of the driver `mysql` before it is loaded: its connection options, and what a URL may say behind the `?`.
+// The descriptor of the driver `mysql`: its connection options, and the parameters that may follow the `?` of its URLs.
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../errors/index.ts'
 import { anyOf, bare, boolean, type Check, integer } from '../../util/options.ts'

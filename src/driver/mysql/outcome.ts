@@ -1,4 +1,5 @@
-// What becomes of a statement of MySQL that fails, or whose connection is lost: by what it is, and by whether a transaction is open.
+// The outcome of a MySQL statement that failed, or whose connection was lost. It follows from the class of the statement and from
+// whether a transaction was open.
 import { explain, fieldsOf, type Refused } from '../../mysql/errno.ts'
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'

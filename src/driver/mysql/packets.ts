@@ -1,7 +1,7 @@
 // The packets of the MySQL protocol that a session writes and reads, as bytes. It knows no connection.
 // See the MariaDB Knowledge Base, "Clients & Utilities: Connecting: 4-Server Response Packets".
 import { ProtocolError } from '../../errors/index.ts'
-import { isUtf8mb4 } from '../../util/options.ts'
+import { isUtf8mb4 } from '../../sql/settings.ts'
 import type { WrittenPacket } from './client.ts'
 
 export const Code = {

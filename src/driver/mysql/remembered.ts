@@ -1,5 +1,5 @@
-// What was set in one session, so far as it can be taken back by name: a reset by the server would drop every prepared statement.
-// Also the statements that make a bare session the one that `onConnect` left.
+// The settings that were changed in one session by name, so that they can be taken back by name: a reset by the server would drop every
+// prepared statement. And the statements that turn a bare session into the one that `onConnect` left.
 import { targetsSet } from '../../mysql/dialect.ts'
 import { Dirty } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'

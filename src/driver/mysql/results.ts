@@ -1,5 +1,5 @@
-// The answer to one statement of a user's: its rows, read as they come. A procedure may give several results, and those of its OUT and
-// INOUT parameters are one more; only an operation that wants several gets them.
+// The answer to one statement of a user: its rows, read as they come. A procedure may give several results, and its OUT and INOUT
+// parameters are one more. Only an operation that asks for several results gets them all.
 import { UsageError } from '../../errors/index.ts'
 import { type Failure, type Op, OpState, type StatementResult } from '../driver.ts'
 import { counts } from './outcome.ts'

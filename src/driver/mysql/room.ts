@@ -1,7 +1,7 @@
-// A server keeps only so many prepared statements for all its sessions (`max_prepared_stmt_count`). Where it has no room for a further
-// one, the sessions of this process give up theirs, each when its statement has ended.
+// Room for prepared statements on a server, which keeps only so many for all its sessions (`max_prepared_stmt_count`). When it has no
+// room for a further one, the sessions of this process give theirs up, each when its statement has ended.
 import { before, clock } from '../../util/clock.ts'
-import { Roll } from '../../util/line.ts'
+import { LinkedSet } from '../../util/linked-list.ts'
 
 export interface Holder {
   /** Where its session is. */
@@ -10,7 +10,7 @@ export interface Holder {
   giveUp(): Promise<unknown>
 }
 
-const holders = new Roll<Holder>()
+const holders = new LinkedSet<Holder>()
 
 /** A session may have a long statement to run, or a connection that hangs. */
 const patienceMs = 10_000

@@ -1,5 +1,5 @@
-// Runs one statement of a session at a time: as a text, or prepared once for each database and way of reading texts. Knows what the
-// server says of the session in every answer: its transaction, its database, how it reads quotes.
+// Runs the statements of a session one at a time: as text, or prepared once for each database and way of reading texts. It tracks the
+// state that the server reports with every answer: the transaction, the database, the way quotes are read.
 import { ParameterError, UsageError } from '../../errors/index.ts'
 import { explainRefused } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'

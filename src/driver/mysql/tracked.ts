@@ -1,7 +1,6 @@
-// What the server says of a session that somebody has changed behind the back of the driver: how texts, dates and quotes are read, and
-// whether statements commit. Whatever would be read as something else ends the session.
-import { zoneAdvice } from '../../sql/settings.ts'
-import { isUtcZone } from '../../util/options.ts'
+// The state of a session that the server reports although the driver did not change it: how texts, dates and quotes are read, and
+// whether statements commit. A change by which values would be misread ends the session.
+import { isUtcZone, zoneAdvice } from '../../sql/settings.ts'
 import type { Ok } from './packets.ts'
 
 /** Variables whose changes the server names. */

@@ -3,6 +3,7 @@
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { clock, msUntil } from '../../util/clock.ts'
+import { cancelRequest, sslRequest } from '../postgres/message-writer.ts'
 
 export interface CancelTarget {
   /** The directory of a Unix socket, or null. */
@@ -16,12 +17,11 @@ export interface CancelTarget {
   readonly secretKey: number
 }
 
-const cancelCode = 80_877_102
-const sslCode = 80_877_103
-
 /** True when the server has closed the socket: the request has been served. False: it could not be sent in time. */
 export function requestCancel(target: CancelTarget, deadline: number): Promise<boolean> {
   const { directory, host, address, port } = target
+  const key = Buffer.alloc(4)
+  key.writeInt32BE(target.secretKey)
   const socket = directory === null ? connect(port, address) : connect(`${directory}/.s.PGSQL.${port}`)
   return new Promise((resolve) => {
     let secure: Socket | undefined
@@ -34,7 +34,7 @@ export function requestCancel(target: CancelTarget, deadline: number): Promise<b
     const timer = clock.setTimeout(finish, msUntil(deadline), false)
     const send = (stream: Socket): void => {
       stream.once('end', () => finish(true)).once('close', () => finish(true))
-      stream.resume().write(cancelMessage(target))
+      stream.resume().write(cancelRequest(target.processId, key))
     }
     socket.on('error', () => finish(false))
     socket.once('connect', () => {
@@ -48,24 +48,8 @@ export function requestCancel(target: CancelTarget, deadline: number): Promise<b
             secure.on('error', () => finish(false)).once('secureConnect', () => secure && send(secure))
           }
         })
-        socket.write(sslRequest())
+        socket.write(sslRequest)
       }
     })
   })
-}
-
-function cancelMessage({ processId, secretKey }: CancelTarget): Buffer {
-  const message = Buffer.alloc(16)
-  message.writeInt32BE(16, 0)
-  message.writeInt32BE(cancelCode, 4)
-  message.writeInt32BE(processId, 8)
-  message.writeInt32BE(secretKey, 12)
-  return message
-}
-
-function sslRequest(): Buffer {
-  const message = Buffer.alloc(8)
-  message.writeInt32BE(8, 0)
-  message.writeInt32BE(sslCode, 4)
-  return message
 }

@@ -1,4 +1,4 @@
-// What this driver uses of node-postgres, described by its shape: the client, the connection inside it and the object that
+// The parts of node-postgres that this driver uses, described by their shape: the client, the connection inside it and the object that
 // `client.query` takes instead of a text. Types only; nothing of `pg` or its types reaches our declarations.
 import type { ConnectionOptions } from 'node:tls'
 

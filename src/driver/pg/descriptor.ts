@@ -1,9 +1,9 @@
-// What is known of the driver `pg` before it is loaded.
+// The descriptor of the driver `pg`.
 import type { Descriptor } from '../descriptor.ts'
-import { overNetwork } from '../postgres/parameters/over-network.ts'
+import { networkDescriptor } from '../postgres/parameters/network-descriptor.ts'
 
 export const pg: Descriptor = {
-  ...overNetwork,
+  ...networkDescriptor,
   name: 'pg',
   schemes: ['pg'],
   load: () => import('./driver.ts').then(({ pgDriver }) => pgDriver),

@@ -39,7 +39,7 @@ function openWith(shared: Shared): OpenAt {
     const login = new Login(sendsCleartext(options), options.requireAuth ?? null)
     const wire = await makeWire(options, login, more)
     const connected = wire.connect(deadline, options.channelBinding === 'require')
-    runner?.dials(wire.client.connection.stream)
+    runner?.connects(wire.client.connection.stream)
     const refused = await connected
     if (refused !== null) {
       wire.destroy()

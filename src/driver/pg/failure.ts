@@ -1,5 +1,5 @@
-// Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, what kept a connection from being
-// opened, and what such a failure says about the server. Used when opening and when a session is told of an error.
+// Errors of node-postgres and of sockets as plain data: the fields of an ErrorResponse, and the reason why a connection could not be
+// opened or was lost.
 import { State } from '../../postgres/sqlstate.ts'
 import type { Failure } from '../driver.ts'
 import { fieldNames } from '../postgres/message-reader.ts'

@@ -1,12 +1,12 @@
-// The bytes of a session over node-postgres. Its client does the socket, TLS, authentication and the queue of those who speak;
-// each unit is one submittable object in that queue, as the queries of users who were lent the client are. What arrives for a
-// unit goes to the session's exchange, all else to the client, whose own results and type parsers are not used.
+// The wire of a session over node-postgres. The client does the socket, TLS, authentication and the queue of commands. Each unit is one
+// submittable object in that queue, like the queries of users that were lent the client. Messages for a unit go to the session's
+// exchange, all others to the client, whose own results and type parsers are not used.
 import type { Failure } from '../driver.ts'
 import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { header, Inbox, Message, type Receiver } from '../postgres/inbox.ts'
 import { Loan } from '../postgres/loan.ts'
 import type { Login } from '../postgres/open/login.ts'
-import { isAside, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
+import { isAsync, readResponse, readStatus, receive } from '../postgres/message-reader.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
 import { type Fields, statusOf } from '../postgres/outcome.ts'
 import { dropsPrepared } from '../postgres/prepared/prepared-cache.ts'
@@ -135,7 +135,7 @@ export class PgWire implements Wire, Submittable, Receiver {
   message(type: number, bytes: Buffer, at: number, end: number): void {
     if (this.#dead) return
     const session = this.#session
-    if (session !== null && isAside(type)) session.message(type, bytes, at, end)
+    if (session !== null && isAsync(type)) session.message(type, bytes, at, end)
     else if (this.#taking) {
       const exchange = session?.exchange ?? null
       if (exchange === null) return

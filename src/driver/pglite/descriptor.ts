@@ -1,4 +1,4 @@
-// What is known of the driver `pglite` before it is loaded.
+// The descriptor of the driver `pglite`.
 import { postgres } from '../../postgres/dialect.ts'
 import type { Descriptor } from '../descriptor.ts'
 import { directoryOptions } from '../option-checks.ts'

@@ -1,5 +1,5 @@
-// A lock on a data directory: a file with the process that uses it, because two PGlites in one directory destroy it. Taken
-// by a server before PGlite starts. A file whose process is gone is stale and replaced.
+// A lock on a data directory, because two PGlites in one directory destroy it. It is a file that names the process which uses the
+// directory. A server takes it before PGlite starts. A lock whose process is gone is replaced.
 import { unlinkSync } from 'node:fs'
 import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

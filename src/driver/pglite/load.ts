@@ -1,5 +1,5 @@
-// Loads PGlite when the first database is opened. The only place that names the package at run time; what the driver uses
-// of it is described by its shape, so that none of its types reaches our declarations.
+// Loads PGlite when the first database is opened. This is the only place that names the package at run time. The parts of it that the
+// driver uses are described by their shape, so none of its types reaches our declarations.
 import { DriverNotInstalledError } from '../../errors/index.ts'
 
 export interface PgliteModule {

@@ -1,8 +1,8 @@
-// Makes a session again the one that every user gets: what the driver and `onConnect` have set is set again, nothing else is left.
+// Resets a session of PostgreSQL to the state in which every user gets it: only the settings of the driver and of `onConnect` remain.
 import { Dirty } from '../../sql/compiled.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
 import type { Failure, Op } from '../driver.ts'
-import type { NameSpace } from './name-space.ts'
+import type { NameResolution } from './name-resolution.ts'
 import type { Status } from './outcome.ts'
 import type { PreparedCache } from './prepared/prepared-cache.ts'
 import { foreignIn, silentText } from './reset.ts'
@@ -11,7 +11,7 @@ import { foreignIn, silentText } from './reset.ts'
 interface Host {
   readonly status: Status
   readonly dirty: number
-  readonly names: NameSpace
+  readonly names: NameResolution
   readonly prepared: PreparedCache
   readonly prefix: string
   run(ops: readonly Op[], deadline: number): Promise<boolean>

@@ -1,5 +1,5 @@
-// The data of a COPY: what a statement has for the server goes to the wire, what the server has goes to the statement. Where
-// nobody has data, or the wire carries none, the COPY is refused.
+// The data of a COPY on its way between a statement and the wire, in both directions. A COPY is refused where nobody has data for it,
+// or where the wire carries none.
 import { UsageError } from '../../errors/index.ts'
 import { deferred } from '../../util/clock.ts'
 import type { CopySink } from '../driver.ts'

@@ -196,7 +196,7 @@ export class Exchange implements Answered {
   }
 
   errorResponse(fields: Fields): void {
-    const last = outcome.isFarewell(fields)
+    const last = outcome.endsSession(fields)
     // Behind the words of a server that ends the session a pooler may say so once more.
     if (this.#error !== null && !last && this.#farewell === null) throw outOfPlace('ErrorResponse')
     if (last) this.#farewell ??= fields

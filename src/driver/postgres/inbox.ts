@@ -1,5 +1,6 @@
-// What a server has sent and nobody has read: its bytes are cut into messages, and each whole one goes to a receiver. Chunks end
-// anywhere. The bytes come as chunks in memory of somebody else, or a socket writes them into the inbox itself. It reads no values.
+// The receive buffer of a connection: cuts the bytes that have arrived into messages, and hands each whole message to a receiver.
+// Messages end anywhere in a chunk. The bytes come as chunks of somebody else's memory, or a socket writes them into this buffer. It
+// reads no values.
 import { ProtocolError } from '../../errors/index.ts'
 
 /** Types of messages, as their first byte. */

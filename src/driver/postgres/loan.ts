@@ -1,5 +1,5 @@
-// The driver's own object as users get it: a stand-in that is of use from the moment it is lent until it is given back, so that
-// nobody who kept it can reach the connection of the next one. A wire makes one for each loan.
+// A stand-in for the driver's own object, which users get by `rawConnection()`. It works from the moment it is lent until it is given
+// back, so whoever kept it cannot reach the connection of the next borrower. A wire makes one for each loan.
 import { AcquireTimeoutError, ReleasedConnectionError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import type { Failure } from '../driver.ts'
 

@@ -1,5 +1,5 @@
 // Backend messages of the PostgreSQL protocol, one at a time, from their bytes to the exchange they answer. Every driver hands
-// its messages to `receive`, and those that answer nothing to `receiveAside`. Lengths are checked here, the order of
+// its messages to `receive`, and the asynchronous ones to `receiveAsync`. Lengths are checked here, the order of
 // messages by the exchange; both throw a ProtocolError, which ends the connection.
 import { ProtocolError } from '../../errors/index.ts'
 import type { Field } from '../../sql/compiled.ts'
@@ -27,8 +27,8 @@ export const fieldNames: Readonly<Record<string, string>> = {
   R: 'routine',
 }
 
-/** What does not belong to any answer, and may come at any time. */
-export interface Bystander {
+/** Takes the asynchronous messages, which answer nothing and may come at any time. (PostgreSQL: Asynchronous Operations.) */
+export interface AsyncReceiver {
   notice(fields: Readonly<Record<string, string>>): void
   notification(channel: string, payload: string, pid: number): void
   parameter(name: string, value: string): void
@@ -59,8 +59,8 @@ export function outOfPlace(name: string): ProtocolError {
   return new ProtocolError(`${name} out of place`)
 }
 
-/** Notices, notifications and changed parameters answer nothing. */
-export function isAside(type: number): boolean {
+/** Notices, notifications and changed parameters. */
+export function isAsync(type: number): boolean {
   return type === Message.notice || type === Message.parameterStatus || type === Message.notification
 }
 
@@ -127,8 +127,8 @@ export function receive(type: number, bytes: Buffer, at: number, end: number, ex
   }
 }
 
-/** A message that answers nothing. */
-export function receiveAside(type: number, bytes: Buffer, at: number, end: number, to: Bystander): void {
+/** Reads one of the asynchronous messages. */
+export function receiveAsync(type: number, bytes: Buffer, at: number, end: number, to: AsyncReceiver): void {
   if (type === Message.notice) {
     to.notice(readResponse(bytes, at, end))
     return

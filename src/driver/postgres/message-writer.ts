@@ -245,3 +245,19 @@ function putDigits(buffer: Buffer, value: number, at: number): number {
 function bound(text: string): number {
   return text.length < 4096 ? text.length * 3 : Buffer.byteLength(text)
 }
+
+/** The code of a CancelRequest, in place of a version of the protocol. */
+const cancelCode = 80_877_102
+
+/** CancelRequest: the first and only message of its connection. @param secret 4 to 256 bytes of key. */
+export function cancelRequest(processId: number, secret: Buffer): Buffer {
+  const message = Buffer.alloc(12 + secret.length)
+  put32(message, message.length, 0)
+  put32(message, cancelCode, 4)
+  put32(message, processId, 8)
+  secret.copy(message, 12)
+  return message
+}
+
+/** SSLRequest: asks for TLS before anything else. */
+export const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])

@@ -1,5 +1,5 @@
-// What a statement and the tag at its end say of an operation: what may be written beside it, what names mean behind it, how many
-// rows it has. Nothing here knows of messages or sessions.
+// Rules about operations that follow from their statements and command tags: which may be written beside which, whether names mean
+// something else afterwards, whether a count is one of rows. It knows no messages and no sessions.
 import { type Compiled, Names } from '../../sql/compiled.ts'
 import type { Op, Portal } from '../driver.ts'
 
@@ -65,7 +65,7 @@ export function commitsAlone(ops: readonly Op[]): boolean {
 }
 
 /** The end of a transaction and nothing else: its portals end with it. */
-export function endsAll(ops: readonly Op[]): boolean {
+export function endsTransaction(ops: readonly Op[]): boolean {
   const [op] = ops
   return ops.length === 1 && (op?.stmt.control === 'commit' || op?.stmt.control === 'rollback')
 }

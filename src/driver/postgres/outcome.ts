@@ -1,5 +1,5 @@
-// What becomes of the statements of a unit when one of them fails or the connection is lost, by what they are and by whether
-// a transaction was open. Asked by exchanges; it knows no messages.
+// The outcomes of the statements of a unit when one of them fails or the connection is lost. They follow from the classes of the
+// statements and from whether a transaction was open. Exchanges ask for them; it knows no messages.
 import type { Failure, Op, Outcome, RawConnection } from '../driver.ts'
 import { explain, State } from '../../postgres/sqlstate.ts'
 import type { Compiled } from '../../sql/compiled.ts'
@@ -67,7 +67,7 @@ const aborted: Fields = {
  * the one before was to do so. Neither would have run.
  */
 function isBehindFailure(fields: Fields, { ops, before }: UnitState): boolean {
-  if (before !== 'failed' || isFarewell(fields) || wasStopped(fields)) return false
+  if (before !== 'failed' || endsSession(fields) || wasStopped(fields)) return false
   return !ops.some(({ stmt }) => stmt.hasControl)
 }
 
@@ -80,7 +80,7 @@ function serverFailure(op: Op, said: Fields, state: UnitState): Failure {
   const fields = isBehindFailure(said, state) ? aborted : said
   const alone = before === 'idle' && !ops.some(({ stmt }) => begins(stmt))
   const partly = (cls === 'multi' && committed) || (cls === 'alone' && alone)
-  const unsure = partly || isFarewell(fields) || explain(fields).transaction === 'unknown'
+  const unsure = partly || endsSession(fields) || explain(fields).transaction === 'unknown'
   return { kind: 'server', outcome: unsure ? 'unknown' : 'rolled_back', fields }
 }
 
@@ -88,7 +88,7 @@ function serverFailure(op: Op, said: Fields, state: UnitState): Failure {
  * Whether a session of the server ends, or a pooler has lost it or got none: nothing is known of a statement by that. The server always
  * names the routine that complains, a pooler never does.
  */
-export function isFarewell(fields: Fields): boolean {
+export function endsSession(fields: Fields): boolean {
   const { severity, routine } = fields
   return (
     severity === 'FATAL' || severity === 'PANIC' || (routine === undefined && explain(fields).opening === 'endpoint')

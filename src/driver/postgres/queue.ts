@@ -1,15 +1,15 @@
-// The units of a session in the order of their answers: those on the wire, then those that wait until what is there was answered.
-// The session asks it who is next. It sends nothing.
+// The units of a session in the order of their answers: those on the wire, then those that wait. It decides which unit the session
+// sends next, and sends nothing itself.
 import type { Op } from '../driver.ts'
 import type { Exchange } from './exchange.ts'
-import type { NameSpace } from './name-space.ts'
+import type { NameResolution } from './name-resolution.ts'
 import { commitsAlone, isRepeatable, movesNames, standsFirst, standsLast } from './op-rules.ts'
 import type { Status } from './outcome.ts'
 
 const none: readonly Exchange[] = []
 
 export class ExchangeQueue {
-  readonly #names: Pick<NameSpace, 'leave'>
+  readonly #names: Pick<NameResolution, 'leave'>
   readonly #units: Exchange[] = []
   #sent = 0
   /** Those of the units that wait to be sent once more until what was written behind them was answered, in order. */
@@ -17,7 +17,7 @@ export class ExchangeQueue {
   /** The end of a transaction behind which something was written before it was answered. */
   #ending: Exchange | null = null
 
-  constructor(names: Pick<NameSpace, 'leave'>) {
+  constructor(names: Pick<NameResolution, 'leave'>) {
     this.#names = names
   }
 
@@ -43,7 +43,7 @@ export class ExchangeQueue {
     const next = this.#units[this.#sent] ?? null
     if (next === null || this.#sent === 0) return next
     const last = this.#units[this.#sent - 1] as Exchange
-    if (this.#bars(last)) return null
+    if (this.#blocks(last)) return null
     // Nobody asks the server to stop a COMMIT behind which somebody else has the connection.
     const stoppable = last !== this.#ending && this.behind(status) === 'idle'
     return stoppable && next.ops.some(standsFirst) ? null : next
@@ -53,7 +53,7 @@ export class ExchangeQueue {
    * Whether nothing may be written behind it before it was answered. Whatever the answer to a COMMIT is, no transaction is open behind it:
    * where names mean the same then as now, what comes next can be written.
    */
-  #bars(last: Exchange): boolean {
+  #blocks(last: Exchange): boolean {
     if (!last.synced) return true
     if (!commitsAlone(last.ops)) return movesNames(last.steps) || last.ops.some(standsLast)
     if (this.#ending === last) return false

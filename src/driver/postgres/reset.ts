@@ -1,4 +1,4 @@
-// The statements that a session runs for itself.
+// The statements that a session runs for itself, such as those of a reset.
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Failure, type Op, OpState, parseOnly, type RefusedStatement } from '../driver.ts'
 import type { PreparedCache } from './prepared/prepared-cache.ts'

@@ -12,9 +12,9 @@ import { Exchange } from './exchange.ts'
 import { Message, type Receiver } from './inbox.ts'
 import { unreadable } from '../../postgres/encoding.ts'
 import { clientBusy, endedByClient } from './loan.ts'
-import { type Bystander, isAside, readResponse, readStatus, receive, receiveAside } from './message-reader.ts'
+import { type AsyncReceiver, isAsync, readResponse, readStatus, receive, receiveAsync } from './message-reader.ts'
 import { MessageWriter } from './message-writer.ts'
-import { NameSpace } from './name-space.ts'
+import { NameResolution } from './name-resolution.ts'
 import { type Fields, type Status, statusOf } from './outcome.ts'
 import { PreparedCache } from './prepared/prepared-cache.ts'
 import { ExchangeQueue } from './queue.ts'
@@ -44,13 +44,13 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */
   flushes = 0
-  readonly names: NameSpace = new NameSpace()
+  readonly names: NameResolution = new NameResolution()
   readonly prepared: PreparedCache
   readonly types: TypeBook
   readonly prefix: string
   readonly #wire: Wire
   readonly #hooks: ConnectionHooks
-  readonly #aside: Bystander
+  readonly #aside: AsyncReceiver
   readonly #binary: boolean
   readonly #queue: ExchangeQueue = new ExchangeQueue(this.names)
   readonly #unsettled: Unsettled = new Unsettled(this)
@@ -314,7 +314,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
       const status = readStatus(bytes, at, end)
       exchange.checkReady(statusOf(status))
       this.readyForQuery(status)
-    } else if (isAside(type)) receiveAside(type, bytes, at, end, this.#aside)
+    } else if (isAsync(type)) receiveAsync(type, bytes, at, end, this.#aside)
     else if (exchange !== null) receive(type, bytes, at, end, exchange)
     else if (type === Message.errorResponse) this.#lastError ??= readResponse(bytes, at, end)
     else throw new ProtocolError('an answer to nothing')

@@ -1,5 +1,5 @@
-// One operation of a unit: what is known of its statement, and which answers of the server are due to it, in order. The
-// exchange asks for an answer with each message it writes; what is not due may not come.
+// One operation of a unit: its statement, and the answers that the server still has to give, in order. The exchange asks for an answer
+// with each message it writes. An answer that is not due is an error.
 import type { CopyPort, Failure, Op, Portal } from '../driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled, Field, RowSpec, Shape } from '../../sql/compiled.ts'
@@ -7,7 +7,7 @@ import * as encoding from '../../postgres/encode.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import type { MessageWriter } from './message-writer.ts'
 import { copiesIn, copyRefusal } from './op-rules.ts'
-import type { NameSpace } from './name-space.ts'
+import type { NameResolution } from './name-resolution.ts'
 import type { Fields } from './outcome.ts'
 import { Guess, Guesses, isPlanned, sameShape } from './prepared/first-run.ts'
 import type { Prepared } from './prepared/statement.ts'
@@ -121,7 +121,7 @@ export class Step {
   /** Its rows came in formats in which they are not read. */
   misread = false
 
-  constructor(op: Op, { id, since, apart }: Pick<NameSpace, 'id' | 'since' | 'apart'>) {
+  constructor(op: Op, { id, since, apart }: Pick<NameResolution, 'id' | 'since' | 'apart'>) {
     this.op = op
     this.stmt = op.stmt
     this.params = op.params

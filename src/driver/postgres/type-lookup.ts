@@ -1,5 +1,5 @@
-// Types that nobody of the engine has met yet: the statement that looks them up, in front of one whose parameters wait for it, or
-// behind one whose rows were kept. Units are settled through here, in their order, so that one that waits goes before the next.
+// Looks up types that no session of the engine has met yet: in front of a statement whose parameters need them, or behind one whose
+// rows were kept. All units are settled through here in their order, so none overtakes one that waits for a look-up.
 import { ProtocolError } from '../../errors/index.ts'
 import { type TypeBook, typeLookup, type TypeRow } from '../../postgres/types/book.ts'
 import { nameLookup, untypedNotice } from '../../postgres/types/type-names.ts'
@@ -7,7 +7,7 @@ import { unknownTypes } from '../../postgres/encode.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { type Failure, type Op, OpState } from '../driver.ts'
 import type { MessageWriter } from './message-writer.ts'
-import type { NameSpace } from './name-space.ts'
+import type { NameResolution } from './name-resolution.ts'
 import type { Status } from './outcome.ts'
 import { silentOp } from './reset.ts'
 import { decoderFor } from './rows/decoder.ts'
@@ -98,7 +98,7 @@ export function tookTypes(
 /** What a session gives it. */
 interface Host {
   readonly types: TypeBook
-  readonly names: NameSpace
+  readonly names: NameResolution
   readonly quarantined: boolean
   /** Why the session has ended; null: it has not. */
   readonly lostBy: Failure | null

@@ -1,9 +1,9 @@
-// What a driver gives to a session: something that carries its bytes, and lends the third-party object underneath. And what a
-// session is to its exchanges. Interfaces only.
+// The interfaces between a session and its surroundings: the wire that carries its bytes and lends the driver's own object, and the
+// session as its exchanges see it. Interfaces only.
 import type { TypeBook } from '../../postgres/types/book.ts'
 import type { Interruption } from '../interrupt.ts'
 import type { MessageWriter } from './message-writer.ts'
-import type { NameSpace } from './name-space.ts'
+import type { NameResolution } from './name-resolution.ts'
 import type { Pooler } from './prepared/pooler.ts'
 import type { Limits, PreparedCache } from './prepared/prepared-cache.ts'
 
@@ -71,7 +71,7 @@ export interface ExchangeHost {
   readonly prepared: PreparedCache
   readonly binary: boolean
   readonly types: TypeBook
-  readonly names: NameSpace
+  readonly names: NameResolution
   /** Put before the names of statements; two sessions on one server process must not meet. */
   readonly prefix: string
   readonly carrier: Carrier | null

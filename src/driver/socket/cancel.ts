@@ -1,5 +1,7 @@
-// Asks a server to stop what one of its sessions runs, over a socket that is made for it and speaks TLS as the connection does.
+// Sends a CancelRequest: asks a server to stop the running statement of one of its sessions, over a separate socket that uses TLS as
+// the connection does.
 import { before } from '../../util/clock.ts'
+import { cancelRequest } from '../postgres/message-writer.ts'
 import { dial, type Target } from './dial.ts'
 import { SocketWire } from './socket-wire.ts'
 
@@ -8,8 +10,6 @@ export interface CancelKey {
   readonly processId: number
   readonly secret: Buffer
 }
-
-const cancelCode = 80_877_102
 
 /** True when the server has closed the socket: the request has had its effect, if any. False: it could not be sent in time. */
 export async function requestCancel(target: Target, key: CancelKey, deadline: number): Promise<boolean> {
@@ -22,17 +22,8 @@ export async function requestCancel(target: Target, key: CancelKey, deadline: nu
   const closed = new Promise<boolean>((resolve) => {
     wire.show({ message() {} }, { garbled: () => resolve(true), ended: () => resolve(true) })
   })
-  wire.write(cancelMessage(key))
+  wire.write(cancelRequest(key.processId, key.secret))
   const served = await before(deadline, closed)
   wire.destroy()
   return served
-}
-
-function cancelMessage({ processId, secret }: CancelKey): Buffer {
-  const message = Buffer.alloc(12 + secret.length)
-  message.writeInt32BE(message.length, 0)
-  message.writeInt32BE(cancelCode, 4)
-  message.writeInt32BE(processId, 8)
-  secret.copy(message, 12)
-  return message
 }

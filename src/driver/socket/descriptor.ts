@@ -1,9 +1,9 @@
 // The descriptors of the drivers `socket` and `postgres`, known before these are loaded.
 import type { Descriptor } from '../descriptor.ts'
-import { overNetwork } from '../postgres/parameters/over-network.ts'
+import { networkDescriptor } from '../postgres/parameters/network-descriptor.ts'
 
 export const socket: Descriptor = {
-  ...overNetwork,
+  ...networkDescriptor,
   name: 'socket',
   schemes: ['socket'],
   load: () => import('./driver.ts').then(({ socketDriver }) => socketDriver),

@@ -1,11 +1,12 @@
-// A socket to a PostgreSQL server, with TLS or without, for a connection and for the request to cancel. What is sent before TLS
-// stands is the request for it alone, and nothing that a server says before is believed.
+// Opens a socket to a PostgreSQL server, with TLS or without, for a connection or a CancelRequest. Before TLS is established only the
+// request for it is sent, and nothing that the server says is believed.
+import { sslRequest } from '../postgres/message-writer.ts'
 import type { NetConnectOpts, Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { ProtocolError } from '../../errors/index.ts'
 import { clock, msUntil } from '../../util/clock.ts'
 import type { Failure } from '../driver.ts'
-import type { Runner } from '../postgres/open/race.ts'
+import type { ConnectAttempt } from '../postgres/open/race.ts'
 import { NotOpened } from '../postgres/open/start-session.ts'
 import type { SocketWire } from './socket-wire.ts'
 
@@ -24,11 +25,15 @@ export interface Target {
 const tls = () => process.getBuiltinModule('node:tls')
 const net = () => process.getBuiltinModule('node:net')
 
-const sslRequest: Buffer = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const protocolName = 'postgresql'
 
 /** Settles when the wire has its socket; rejects with a `Failure`. */
-export function dial(target: Target, wire: SocketWire, deadline: number, runner: Runner | null = null): Promise<void> {
+export function dial(
+  target: Target,
+  wire: SocketWire,
+  deadline: number,
+  runner: ConnectAttempt | null = null,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const { ssl, direct } = target
     let over = false
@@ -79,7 +84,7 @@ export function dial(target: Target, wire: SocketWire, deadline: number, runner:
       }
       askForTls(first, target.host, ssl, secured, fail)
     }
-    runner?.dials(first)
+    runner?.connects(first)
   })
 }
 

@@ -4,7 +4,7 @@ import { clock, msUntil } from '../../util/clock.ts'
 import type { ConnectionHooks } from '../driver.ts'
 import { isAddress } from '../option-checks.ts'
 import { Login } from '../postgres/open/login.ts'
-import type { Runner } from '../postgres/open/race.ts'
+import type { ConnectAttempt } from '../postgres/open/race.ts'
 import {
   passwordOf,
   sendsCleartext,
@@ -39,7 +39,7 @@ export async function openWire(
   options: ServerOptions,
   hooks: Pick<ConnectionHooks, 'notice'>,
   deadline: number,
-  runner: Runner | null = null,
+  runner: ConnectAttempt | null = null,
   more: Readonly<Record<string, string>> = {},
 ): Promise<OpenWire> {
   const target = targetOf(options)

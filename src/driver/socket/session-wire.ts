@@ -1,5 +1,6 @@
-// A session over the wire of our own: what all sessions wrote in one turn of the event loop goes out at its end, one write for each. What
-// is alone on its wire, such as a statement of code that awaits one after the other, goes out behind the code that issued it.
+// The wire of a session over our own socket. All bytes that sessions wrote in one turn of the event loop go out at the end of the turn,
+// in one write for each session. A unit that is alone on its wire, such as that of code that awaits one statement after the other, goes
+// out as soon as the code that issued it has returned.
 import { clock } from '../../util/clock.ts'
 import type { MessageWriter } from '../postgres/message-writer.ts'
 import type { Session } from '../postgres/session.ts'

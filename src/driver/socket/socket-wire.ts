@@ -1,5 +1,5 @@
-// The bytes of one connection to a PostgreSQL server, over a socket of Node's. What arrives is shown to a receiver: the start-up
-// first, then a session. It knows no message but the good-bye.
+// The bytes of one connection to a PostgreSQL server, over a socket of Node.js. Received bytes go to a receiver: first the start-up,
+// then a session. The only message it knows is Terminate.
 import type { Socket } from 'node:net'
 import { clock, longestTimerMs } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'

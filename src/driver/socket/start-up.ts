@@ -1,6 +1,5 @@
-// The start of a session, from the first message to the server's being ready: who we are, how that is proved, what the server
-// announces. It reads messages and writes answers; what may come in which order is the login's matter, so that the
-// same table holds for every driver.
+// The start-up of a session, from the first message to ReadyForQuery: user, authentication, the parameters of the server. It reads
+// messages and writes answers. `Login` checks the order of the messages, for every driver by the same table.
 import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'

@@ -1,19 +1,19 @@
-// The calls of a client of the database beside queries: locks, channels, COPY. Only engines and `Db` have them, because all of them follow the
-// context. Each is made in the file of its name.
+// The methods of a database client beside queries: locks, channels, COPY. Only engines and `Db` have them, because all of them follow
+// the context. Each is implemented in the file of its name.
 import type { LockKey } from '../../sql/dialect.ts'
 import { Executor } from '../query/executor.ts'
 import type { QueryOptions } from '../query/query-options.ts'
 import { copyFrom, copyTo, type CopyCallOptions, type CopyOut } from './copy.ts'
 import type { CopyIn } from './copy-in.ts'
 import type { Hear, Listener, ListenOptions } from './listener.ts'
-import type { Works } from '../works.ts'
+import type { EngineRuntime } from '../runtime.ts'
 import type { LockOptions } from './lock.ts'
 
 export abstract class ClientSource extends Executor {
   /** @internal The `Db` frames are opened through; null for an engine. */
   abstract token(): object | null
   /** @internal What runs the calls below: of the engine, or loaded for the checks of their arguments before there is one. */
-  abstract worksHere(): Works | Promise<Works>
+  abstract runtimeHere(): EngineRuntime | Promise<EngineRuntime>
   abstract scope<T>(work: () => Promise<T> | T): Promise<T>
   abstract detached<T>(work: () => Promise<T> | T): Promise<T>
 
@@ -37,8 +37,8 @@ export abstract class ClientSource extends Executor {
     options?: LockOptions & { readonly try?: false | undefined },
   ): Promise<T>
   async lock<T>(key: LockKey, work: () => Promise<T> | T, options?: LockOptions): Promise<T | undefined> {
-    const works = this.worksHere()
-    return (works instanceof Promise ? await works : works).lock(this, key, work, options)
+    const runtime = this.runtimeHere()
+    return (runtime instanceof Promise ? await runtime : runtime).lock(this, key, work, options)
   }
 
   /**
@@ -66,8 +66,8 @@ export abstract class ClientSource extends Executor {
    * @throws {UsageError} for an invalid channel name, and behind a transaction pooler.
    */
   async listen(channel: string, work?: Hear, options?: ListenOptions): Promise<Listener> {
-    const works = this.worksHere()
-    return (works instanceof Promise ? await works : works).listen(this, channel, work, options)
+    const runtime = this.runtimeHere()
+    return (runtime instanceof Promise ? await runtime : runtime).listen(this, channel, work, options)
   }
 
   /**
@@ -75,7 +75,7 @@ export abstract class ClientSource extends Executor {
    * @throws {UsageError} for an invalid channel name, and for a payload that is not a string.
    */
   async notify(channel: string, payload: string = '', options?: QueryOptions): Promise<void> {
-    const works = this.worksHere()
-    return (works instanceof Promise ? await works : works).notify(this, channel, payload, options)
+    const runtime = this.runtimeHere()
+    return (runtime instanceof Promise ? await runtime : runtime).notify(this, channel, payload, options)
   }
 }

@@ -1,4 +1,4 @@
-// Rows on their way to a table: from whatever gives bytes or text, as a stream of Node or of the web.
+// Rows on their way to a table by COPY: from any source that gives bytes or text, as a stream of Node.js or of the web.
 import type { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'

@@ -1,4 +1,4 @@
-// Turns at things with names, in the order they were asked for: one holder alone, or several that share.
+// Turns at named things, in the order they were asked for: one holder alone, or several that share.
 import { deferred } from '../../util/clock.ts'
 
 export interface Turn {

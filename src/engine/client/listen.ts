@@ -8,17 +8,17 @@ import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts
 import { thrownText } from '../../util/thrown.ts'
 import { currentChain, runIn } from '../context/chain.ts'
 import { atThisPlace, withoutLeft } from '../context/place.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 import { callOptions } from '../handle.ts'
 import { connectError, isFailure, thrownError } from '../query/failure.ts'
 import { queryChecks, type QueryTerms } from '../query/query-terms.ts'
 import { type Hear, Listener, type ListenOptions } from './listener.ts'
 import type { AmbientRunner } from '../query/runner.ts'
 
-const checks: Checks<ListenOptions> = { heartbeatMs: milliseconds(1, true), signal: abortSignal }
+const checks: Checks<ListenOptions> = { heartbeatMs: milliseconds(1, 'or Infinity'), signal: abortSignal }
 
 export async function listen(
-  source: AmbientRunner<WorkingEngine>,
+  source: AmbientRunner<RunningEngine>,
   channel: string,
   work: Hear | undefined,
   given: ListenOptions | undefined,
@@ -44,7 +44,7 @@ export async function listen(
   if (signal?.aborted === true) throw aborted()
   const listener = new Listener(channel, (each) => {
     if (signal !== undefined) unwatchSignal(signal, end)
-    return engine.openEar().remove(each)
+    return engine.openListening().remove(each)
   })
   let refuse: (error: Error) => void = () => {}
   const end: Abortable = {
@@ -57,7 +57,7 @@ export async function listen(
   try {
     await new Promise<void>((resolve, reject) => {
       refuse = reject
-      engine.openEar().add(listener, heartbeatMs).then(resolve, reject)
+      engine.openListening().add(listener, heartbeatMs).then(resolve, reject)
     })
   } catch (failure) {
     if (signal !== undefined) unwatchSignal(signal, end)
@@ -71,8 +71,8 @@ export async function listen(
 
 /** One after the other, in the context of the code that called `listen()`, but for the connection, the transaction and the settings around that. */
 async function hearAll(
-  source: AmbientRunner<WorkingEngine>,
-  engine: WorkingEngine,
+  source: AmbientRunner<RunningEngine>,
+  engine: RunningEngine,
   listener: Listener,
   work: Hear,
 ): Promise<void> {
@@ -93,7 +93,7 @@ async function hearAll(
 }
 
 export async function notify(
-  source: AmbientRunner<WorkingEngine>,
+  source: AmbientRunner<RunningEngine>,
   channel: string,
   payload: string,
   given: QueryTerms | undefined,
@@ -116,7 +116,7 @@ function checkChannel(channel: unknown, method: string): void {
     throw new UsageError(`${method} takes the name of a channel, not ${describeType(channel)}.`)
 }
 
-function wordsOf({ dialect }: WorkingEngine): ChannelWords {
+function wordsOf({ dialect }: RunningEngine): ChannelWords {
   if (dialect.channels !== undefined) return dialect.channels
   throw new UsageError(`${dialect.title} has no channels, so there is neither listen() nor notify() here.`)
 }

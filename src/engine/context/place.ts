@@ -1,13 +1,13 @@
-// Where code means its statements to go when it says a tenant, a schema or a database by name: a frame that has settings, or
-// another engine, and no connection. What is made inside of a named schema goes there wherever it runs.
+// Places: a tenant, a schema or a database that code names for its statements. A place is a frame with settings, or with another
+// engine, and without a connection. Queries and objects that are made inside of a named schema go there wherever they run.
 import { TransactionStateError } from '../../errors/index.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { ambientSettings, currentChain, Link, push, runIn } from './chain.ts'
 import type { EngineCore, From } from '../core.ts'
 import { Frame, type Settings } from './frame.ts'
 
-/** What was said. A tenant may be null: none, on purpose. */
-export type Said =
+/** The name of a place. A tenant may be null: no tenant, on purpose. */
+export type PlaceName =
   | { readonly what: 'tenant'; readonly tenant: unknown }
   | { readonly what: 'schema'; readonly schema: string }
   | { readonly what: 'database'; readonly name: string }
@@ -15,7 +15,7 @@ export type Said =
   | { readonly what: 'server' }
 
 export interface Place {
-  readonly said: Said
+  readonly said: PlaceName
   /** The settings it makes; null: none. */
   readonly settings: Settings | null
   /** Where its reads go, of a database with replicas. */
@@ -51,7 +51,7 @@ export function withoutPath(settings: Settings | null): Settings {
 }
 
 class PlaceFrame extends Frame {
-  readonly said: Said
+  readonly said: PlaceName
   /** Its own settings, and those around it. */
   readonly own: Settings | null
   readonly base: Settings | null
@@ -108,7 +108,7 @@ export function chainAt(place: Place, engine: EngineCore, db: object | null, cha
 }
 
 /** The chain of code that means another engine when it says `db`. */
-export function chainOn(engine: EngineCore, db: object, said: Said): Link {
+export function chainOn(engine: EngineCore, db: object, said: PlaceName): Link {
   return push(new PlaceFrame('bind', engine, db, { said, settings: null }, null, null), currentChain())
 }
 
@@ -174,7 +174,7 @@ function withoutPlaces(engine: EngineCore, here: Settings | null, chain: Link | 
   return left
 }
 
-/** What `own` has set is again as in `base`, where nothing inside has set it to something else. */
+/** The settings without those of `own`: they are again as in `base`, unless code inside has set them to something else. */
 function without(settings: Settings, own: Settings, base: Settings | null): Settings {
   const left: Record<string, string> = { ...settings }
   for (const [name, value] of Object.entries(own)) {

@@ -1,10 +1,10 @@
-// One server of a database that has several: its pool and its state. And where a slot reads, while that may be a replica.
+// One server of a database with replicas: its pool and its state. And the server from which a slot reads, while that may be a replica.
 import type { ServerInfo } from '../../observe/channels.ts'
 import type { PoolStats } from '../../pool/contract.ts'
 import type { Pool } from '../../pool/pool.ts'
 import type { Standing } from '../../sql/dialect.ts'
 import type { From } from '../core.ts'
-import type { Asker } from './asker.ts'
+import type { ServerProbe } from './server-probe.ts'
 
 /** Counts of the pool of one server. */
 export interface HostStats extends PoolStats {
@@ -28,7 +28,7 @@ export class Host {
   readonly name: string
   readonly server: ServerInfo
   readonly pool: Pool
-  readonly asker: Asker
+  readonly probe: ServerProbe
   role: 'primary' | 'replica' | 'out' = 'out'
   why = 'not asked yet'
   /** Its last answer. */
@@ -37,11 +37,11 @@ export class Host {
   freshAt: number = -Infinity
   asking = false
 
-  constructor(name: string, server: ServerInfo, pool: Pool, asker: Asker) {
+  constructor(name: string, server: ServerInfo, pool: Pool, probe: ServerProbe) {
     this.name = name
     this.server = server
     this.pool = pool
-    this.asker = asker
+    this.probe = probe
   }
 
   /** Whether it has all that was written until then. */

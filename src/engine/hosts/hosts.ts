@@ -1,6 +1,6 @@
-// The servers of a database that has several: who is the primary, which replicas may answer a read, and what happens when another
-// one becomes the primary. They are asked once in a while as long as somebody reads or waits for an answer, and every 20 ms while a
-// statement waits for a primary that is not known to be there. Nothing runs while nobody does.
+// The servers of a database with replicas: which is the primary, which replicas may answer a read, and the switch to another primary.
+// They are asked about once a second as long as somebody reads or waits for an answer, and every 20 ms while a statement waits for a
+// primary. Nothing runs while nobody does.
 import { ConnectError } from '../../errors/index.ts'
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import { type ServerInfo, notice } from '../../observe/channels.ts'
@@ -19,7 +19,7 @@ import type { Host, HostStats, Reached } from './host.ts'
 import { Samples } from './samples.ts'
 
 /** The pause between two questions while a statement waits for a primary. */
-const huntMs = 20
+const searchMs = 20
 /** … and between two while statements run. */
 const mostPauseMs = 1_000
 /** So long a beginning waits for a replica that does not answer. */
@@ -30,7 +30,7 @@ const soonMs = 20
 /** The engine: its pool is that of the primary. */
 interface Home extends EngineCore {
   pool: Pool
-  readonly ear: { moved(): void } | null
+  readonly listening: { moved(): void } | null
 }
 
 export class Hosts implements HostSet {
@@ -49,7 +49,7 @@ export class Hosts implements HostSet {
   #system = ''
   /** The primary answers, as far as anybody knows. */
   #sound = false
-  #hunting = false
+  #searching = false
   #watching = false
   #askedAt = -Infinity
   #wroteAt = -Infinity
@@ -60,7 +60,7 @@ export class Hosts implements HostSet {
     this.#engine = engine
     this.#options = options
     this.#words = words
-    this.#pauseMs = Math.min(mostPauseMs, Math.max(huntMs, options.maxLagMs / 4))
+    this.#pauseMs = Math.min(mostPauseMs, Math.max(searchMs, options.maxLagMs / 4))
     this.#primary = all[0] as Host
     this.#primary.role = 'primary'
   }
@@ -131,7 +131,7 @@ export class Hosts implements HostSet {
     if (this.#bypassed) return null
     const now = clock.now()
     const { all } = this
-    this.#look(now, this.#pauseMs)
+    this.#askIfDue(now, this.#pauseMs)
     for (let count = 0; count < all.length; count++) {
       const host = all[(this.#turn = (this.#turn + 1) % all.length)] as Host
       if (this.#isFresh(host, now) && (after === null || host.has(after))) {
@@ -139,13 +139,13 @@ export class Hosts implements HostSet {
         return host
       }
     }
-    if (after !== null) this.#look(now, soonMs)
+    if (after !== null) this.#askIfDue(now, soonMs)
     return null
   }
 
   serves(host: Host): boolean {
     const now = clock.now()
-    this.#look(now, this.#pauseMs)
+    this.#askIfDue(now, this.#pauseMs)
     return this.#isFresh(host, now)
   }
 
@@ -166,14 +166,14 @@ export class Hosts implements HostSet {
           this.#watching = false
           if (this.#engine.closed || !this.all.some(isBusy)) return
           // Timers come a little early by this clock: by the whole pause, each second one would ask nothing.
-          this.#look(clock.now(), this.#pauseMs / 2)
+          this.#askIfDue(clock.now(), this.#pauseMs / 2)
           this.sent()
         }, this.#pauseMs)
         .unref(),
     )
   }
 
-  #look(now: number, pauseMs: number): void {
+  #askIfDue(now: number, pauseMs: number): void {
     if (now - this.#askedAt >= pauseMs) this.#askAll(now)
   }
 
@@ -189,7 +189,7 @@ export class Hosts implements HostSet {
     const at = clock.now()
     host.asking = true
     try {
-      host.standing = this.#words.read(await host.asker.ask())
+      host.standing = this.#words.read(await host.probe.probe())
       if (host.standing === null) this.#leaveOut(host, 'its answer is not understood')
       else this.#heard(host, at)
     } catch (thrown) {
@@ -205,7 +205,7 @@ export class Hosts implements HostSet {
     const { primary, timeline, system } = host.standing as NonNullable<Host['standing']>
     if (this.#system === '' && primary) this.#system = system
     if (primary && system === this.#system) {
-      if (host !== this.#primary && (this.#timeline === 0 || timeline > this.#timeline)) this.#turnTo(host)
+      if (host !== this.#primary && (this.#timeline === 0 || timeline > this.#timeline)) this.#switchPrimary(host)
       if (host === this.#primary) {
         this.#sound = true
         this.#timeline = timeline
@@ -260,7 +260,7 @@ export class Hosts implements HostSet {
     abandon(host)
   }
 
-  #turnTo(host: Host): void {
+  #switchPrimary(host: Host): void {
     const old = this.#primary
     const moves = !this.#bypassed
     const known = this.#timeline !== 0
@@ -269,22 +269,22 @@ export class Hosts implements HostSet {
     if (moves) {
       this.#engine.pool = host.pool
       this.#engine.functions.moved(host.pool)
-      this.#engine.ear?.moved()
+      this.#engine.listening?.moved()
     }
     old.role = 'out'
     old.why = 'it is not the primary any more'
     if (known) this.#tell('primary-changed', `${host.name} is the primary now, in place of ${old.name}.`, host)
-    // What it would still commit is in a history that has ended.
+    // Its later commits belong to a history that has ended.
     abandon(old)
   }
 
   awaited(): void {
     const now = clock.now()
-    if (!this.#sound || now - this.#askedAt >= this.#pauseMs) this.#hunt()
+    if (!this.#sound || now - this.#askedAt >= this.#pauseMs) this.#searchPrimary()
   }
 
   /** A connection of it could not be opened, or was `lost`, which says little of a replica. */
-  troubled(host: Host, failure: Failure, lost: boolean): void {
+  noteTrouble(host: Host, failure: Failure, lost: boolean): void {
     if (this.#engine.closed) return
     if (host !== this.#primary) {
       if (host.role === 'replica' && !lost) this.#leaveOut(host, reasonOf(failure))
@@ -292,35 +292,35 @@ export class Hosts implements HostSet {
       return
     }
     this.#sound = false
-    if (host.pool.waiting > 0) this.#hunt()
+    if (host.pool.waiting > 0) this.#searchPrimary()
   }
 
   noteStale(): void {
     this.#sound = false
-    this.#hunt()
+    this.#searchPrimary()
   }
 
   noteWrite(): void {
     this.#wroteAt = clock.now()
   }
 
-  #hunt(): void {
-    if (this.#hunting || this.#engine.closed) return
-    this.#hunting = true
-    inRoot(() => this.#chase())
+  #searchPrimary(): void {
+    if (this.#searching || this.#engine.closed) return
+    this.#searching = true
+    inRoot(() => this.#searchOnce())
   }
 
-  #chase(): void {
+  #searchOnce(): void {
     this.#askAll(clock.now())
     clock
       .setTimeout(() => {
-        this.#hunting = !this.#engine.closed && !this.#sound && this.#primary.pool.waiting > 0
-        if (this.#hunting) this.#chase()
-      }, huntMs)
+        this.#searching = !this.#engine.closed && !this.#sound && this.#primary.pool.waiting > 0
+        if (this.#searching) this.#searchOnce()
+      }, searchMs)
       .unref()
   }
 
-  passesOn({ stmt, away, slot, wanted }: Routed, failure: Failure): boolean {
+  retriesOnPrimary({ stmt, away, slot, wanted }: Routed, failure: Failure): boolean {
     // Of the end of a transaction nothing is left to be done elsewhere.
     if ((away ?? slot?.reads?.pool ?? null) === null || this.#engine.closed || stmt.cls === 'control') return false
     const { following: refusal } = this.#engine.dialect.explain(failure.fields ?? {})
@@ -352,7 +352,7 @@ export class Hosts implements HostSet {
   async close(deadline: number, all: boolean): Promise<CloseReport[]> {
     const others = this.all.filter(({ pool }) => pool !== this.#engine.pool)
     const closing = [...others.map(({ pool }) => pool.close(deadline, all))]
-    await Promise.all(this.all.map(({ asker }) => asker.close(deadline)))
+    await Promise.all(this.all.map(({ probe }) => probe.close(deadline)))
     return Promise.all(closing)
   }
 
@@ -366,14 +366,14 @@ export class Hosts implements HostSet {
   }
 }
 
-/** What waits for it goes elsewhere, what runs there is lost, which reads can bear. */
+/** Statements that wait for it go elsewhere. Those that run there are lost, and reads are sent again. */
 function abandon({ pool }: Host): void {
   for (const waiter of pool.expel()) waiter.rejoin?.()
   for (const member of [...pool.members])
     if (member.state !== 'opening') member.raw.destroy({ kind: 'lost', outcome: 'unknown' })
 }
 
-/** Whether something waits for it, or for its answer. */
+/** Whether a statement waits for a connection to it, or for its answer. */
 function isBusy({ pool }: Host): boolean {
   if (pool.waiting > 0) return true
   for (const { state, raw } of pool.members) if (state !== 'opening' && raw.inFlight > 0) return true

@@ -1,4 +1,4 @@
-// A position: how far a database has come, as text that may leave the process, and what is made of it when it comes back.
+// A position of a database in its log, as text that may leave the process, and how it is read when it comes back.
 import { TransactionStateError, UsageError } from '../../errors/index.ts'
 import { firstColumn } from '../../sql/compiled.ts'
 import { refuse } from '../../util/options.ts'

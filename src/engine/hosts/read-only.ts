@@ -1,6 +1,6 @@
-// A server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby that an old
-// address leads to. The connection is closed at the end of its unit. The pool hears why, and opens all connections again when it happens
-// twice.
+// Notices a server that refuses writes although nobody asked for that: a primary that a failover has made a standby, or a standby
+// behind an old address. The connection is closed at the end of its unit. The pool hears why, and opens all connections again when it
+// happens twice.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'

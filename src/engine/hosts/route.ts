@@ -1,6 +1,6 @@
-// Where the next statement of a scope runs that has not settled at the primary. A scope reads from one replica as long as that will
-// do; whatever else it does, and whatever comes after that, is done at the primary, so that it never sees less than it has seen.
-// It has one connection at a time: that of the replica goes back before that of the primary is taken.
+// Routes the next statement of a scope that may still read from a replica. A scope reads from one replica as long as that fits. All
+// else it does, and everything after that, goes to the primary, so that it never sees less than it has seen. It has one connection at a
+// time: that of the replica goes back before it takes one of the primary.
 import { EngineOp } from '../query/op.ts'
 import { fromAround } from '../context/place.ts'
 import type { Holding, Item } from '../slot/holding.ts'
@@ -36,13 +36,13 @@ export function route(slot: Holding & { readonly spares: object | null }, item: 
   if (mayRead(slot, reads, item) && keepsReading(slot, reads)) return true
   if (slot.spares !== null || slot.flight.size > 0) return false
   if (slot.lease !== null && (slot.lease.raw.inFlight > 0 || slot.lease.raw.quarantined)) return false
-  slot.settle()
+  slot.stayAtPrimary()
   return true
 }
 
 function mayRead(slot: Holding, { from }: Reads, item: Item): boolean {
   const hosts = slot.engine.hosts as Hosts
-  if (from === 'primary' || slot.pins !== 0 || slot.left !== null || slot.doubts !== null || slot.holds > 0)
+  if (from === 'primary' || slot.pins !== 0 || slot.leftBy !== null || slot.doubts !== null || slot.holds > 0)
     return false
   if (!(item instanceof EngineOp)) return item.reads
   const asked = item.from ?? fromAround(slot.engine, item.chain) ?? from ?? hosts.reads

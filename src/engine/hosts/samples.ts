@@ -1,5 +1,5 @@
-// Where the primary stood and when, by our clock: from that and the position of a replica follows how far it is behind at most. The
-// server cannot be asked for it: what it says of the time of its last transaction tells nothing while there are no transactions.
+// Samples of the position of the primary over time, by our clock: with the position of a replica they bound how far it is behind. The
+// server cannot be asked for that, because the time of its last transaction says nothing while there are no transactions.
 import type { Reached } from './host.ts'
 
 interface Sample extends Reached {

@@ -1,5 +1,5 @@
-// The door to an engine: what it can be made from. What makes and runs one is loaded with the first that is opened, so that an
-// import of the package loads none of it.
+// `createEngine`, and the checks of its source. The code that makes and runs an engine is loaded with the first one that is opened, so
+// that an import of the package loads none of it.
 import { UsageError } from '../../errors/index.ts'
 import { drivers } from '../../driver/registry.ts'
 import type { EngineOptions as OptionsOf } from '../../options/options.ts'
@@ -13,7 +13,7 @@ import { asExecutor, kindOf } from '../handle.ts'
 import type * as Maker from './make-engine.ts'
 import type { onHosts as OnHosts } from './on-hosts.ts'
 import { Opening } from './opening.ts'
-import type { Works } from '../works.ts'
+import type { EngineRuntime } from '../runtime.ts'
 
 /** Options of an engine. Its `onConnect` gets a connection. */
 export type EngineOptions = OptionsOf<Connection>
@@ -34,7 +34,7 @@ export type EngineSource = Given | (() => Given | Promise<Given>)
  */
 export async function createEngine(source: EngineSource, options?: EngineOptions): Promise<Engine> {
   needsSource('createEngine()', source, options)
-  return withWorks(openEngine(source, options, null, null, new Opening<Engine>()))
+  return withRuntime(openEngine(source, options, null, null, new Opening<Engine>()))
 }
 
 /** A proxy may throw when it is looked at. */
@@ -104,24 +104,24 @@ async function loadHosts(): Promise<void> {
 }
 
 /** @internal As `opening`, for more than a statement that stands alone. */
-export function withWorks(opening: Promise<Engine>, attempt: Opening<Engine> | null = null): Promise<Engine> {
+export function withRuntime(opening: Promise<Engine>, attempt: Opening<Engine> | null = null): Promise<Engine> {
   if (whole) return opening
-  const loading = loadWorks()
+  const loading = loadRuntime()
   // `close()` serves those who wait for it.
   attempt?.need(loading)
   return Promise.all([opening, loading]).then(([engine]) => engine)
 }
 
 /** @internal For calls that check their arguments before there is an engine, too. */
-export function worksOf(engine: Engine | null): Works | Promise<Works> {
-  return engine?.works.whole === true ? engine.works : loadWorks()
+export function runtimeOf(engine: Engine | null): EngineRuntime | Promise<EngineRuntime> {
+  return engine?.runtime.whole === true ? engine.runtime : loadRuntime()
 }
 
 /** @internal */
-export async function loadWorks(): Promise<Works> {
-  const { wholeWorks } = await inRoot(() => import('./scope-works.ts'))
+export async function loadRuntime(): Promise<EngineRuntime> {
+  const { wholeRuntime } = await inRoot(() => import('./scope-runtime.ts'))
   whole = true
-  return wholeWorks()
+  return wholeRuntime()
 }
 
 /**
@@ -142,7 +142,7 @@ export async function openEngine(
   const { resolve, makeEngine, warm } = maker as unknown as typeof Maker
   const resolved = resolve(given instanceof URL ? given.href : given, options)
   if (resolved.replicas !== null && onHosts === null) await (opening.loading = loadHosts())
-  const engine = makeEngine(resolved, db, opening, loadWorks, resolved.replicas === null ? null : onHosts)
+  const engine = makeEngine(resolved, db, opening, loadRuntime, resolved.replicas === null ? null : onHosts)
   if (bakery !== null) engine.bakeries.add(bakery)
   opening.engine = engine
   await inRoot(() => warm(engine, opening))

@@ -1,23 +1,23 @@
-// How an engine is made: options are resolved and checked, the driver is found, the pool is made, and one connection proves that
-// the database answers.
+// Makes an engine: resolves and checks its options, finds the driver, makes the pool, and opens one connection as a proof that the
+// database answers.
 import { echo } from '../../observe/reports.ts'
 import { enrol } from '../../observe/channels.ts'
 import type { Driver, Failure } from '../../driver/driver.ts'
 import { type EngineOptions, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
-import { type Allowance, counted } from '../../pool/allowance.ts'
+import { type Allowance, countedOpen } from '../../pool/allowance.ts'
 import type { PoolLimits } from '../../pool/contract.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import { refuse } from '../../util/options.ts'
 import { inRoot } from '../../util/context.ts'
-import type { Outlet } from '../client/ear.ts'
+import type { ConnectionOpener } from '../client/listening-connection.ts'
 import { Engine } from '../engine.ts'
 import { connectError, failureError, isFailure } from '../query/failure.ts'
 import { serverOf } from '../report.ts'
 import { closedBeforeOpen, type Opening } from './opening.ts'
 import { type Served, SessionSource } from './session.ts'
 import { Backoff, clock } from '../../util/clock.ts'
-import { works } from './works.ts'
+import { runtime } from './base-runtime.ts'
 
 /** The limits of every pool of an engine with these options. */
 export function limitsOf(options: ResolvedOptions): PoolLimits {
@@ -75,8 +75,8 @@ export class Making {
   }
 
   /** Opens connections beyond those of its pools. */
-  opener(open: Outlet['openApart']): Outlet['openApart'] {
-    return counted(this.allowance, this.#ended.signal, open)
+  opener(open: ConnectionOpener['openOutsidePool']): ConnectionOpener['openOutsidePool'] {
+    return countedOpen(this.allowance, this.#ended.signal, open)
   }
 }
 
@@ -90,14 +90,14 @@ export function makeEngine(
   options: ResolvedOptions,
   db: object | null,
   opening: Opening<Engine>,
-  loadWorks: () => Promise<unknown>,
+  loadRuntime: () => Promise<unknown>,
   makePools: ((making: Making, engine: Engine) => Pools) | null,
 ): Engine {
   const making = new Making(options, db, opening.allowance)
   const end = (): void => making.end()
   const makePool = (engine: Engine): Pools => (makePools ?? onePool)(making, engine)
   const dialect = options.descriptor.dialect as Dialect
-  const engine = madeOr(end, () => new Engine({ options, dialect, works, loadWorks, makePool, onClose: end }))
+  const engine = madeOr(end, () => new Engine({ options, dialect, runtime, loadRuntime, makePool, onClose: end }))
   if (options.echo !== false) making.atEnd(echo(options.name, options.echo, serverOf(engine)))
   making.atEnd(
     enrol(engine),
@@ -107,7 +107,7 @@ export function makeEngine(
   return engine
 }
 
-/** What `make` gives; `stop` ends what was begun for it if it fails. */
+/** The result of `make`. If that fails, `stop` ends everything that was begun for it. */
 function madeOr<T>(stop: () => void, make: () => T): T {
   try {
     return make()
@@ -120,7 +120,7 @@ function madeOr<T>(stop: () => void, make: () => T): T {
 /** The pool of an engine, and what opens connections beside it. */
 export interface Pools {
   readonly pool: Pool
-  readonly outlet: Outlet
+  readonly outlet: ConnectionOpener
 }
 
 function onePool(making: Making, engine: Engine): Pools {
@@ -129,7 +129,7 @@ function onePool(making: Making, engine: Engine): Pools {
   return {
     pool: making.poolOf(source),
     outlet: {
-      openApart: making.opener((hooks, deadline) => source.openApart(hooks, deadline)),
+      openOutsidePool: making.opener((hooks, deadline) => source.openOutsidePool(hooks, deadline)),
       keepListening: (sql) => source.keepListening(sql),
     },
   }

@@ -3,7 +3,7 @@ import type { ResolvedReplicas } from '../../options/engine-options.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { ReplicationWords } from '../../sql/dialect.ts'
 import type { Engine } from '../engine.ts'
-import { Asker } from '../hosts/asker.ts'
+import { ServerProbe } from '../hosts/server-probe.ts'
 import { Host } from '../hosts/host.ts'
 import { Hosts } from '../hosts/hosts.ts'
 import { serverInfo } from '../report.ts'
@@ -15,13 +15,13 @@ export function onHosts(making: Making, engine: Engine): Pools {
   const { allowance } = making
   const hosts = makeHosts(making, engine, making.options.replicas as ResolvedReplicas)
   engine.hosts = hosts
-  if (allowance !== null) making.atEnd(...hosts.all.map(({ asker }) => allowance.mayClose(asker)))
+  if (allowance !== null) making.atEnd(...hosts.all.map(({ probe }) => allowance.mayClose(probe)))
   return {
     pool: hosts.primary.pool,
     // Only the primary passes on what is sent to a channel, whichever that is when it is asked for.
     outlet: {
-      openApart: making.opener((hooks, deadline) =>
-        (hosts.primary.pool.source as SessionSource).openApart(hooks, deadline),
+      openOutsidePool: making.opener((hooks, deadline) =>
+        (hosts.primary.pool.source as SessionSource).openOutsidePool(hooks, deadline),
       ),
       keepListening() {},
     },
@@ -42,7 +42,7 @@ function makeHosts(making: Making, engine: Engine, replicas: ResolvedReplicas): 
       return driver.open(connect, hooks, deadline)
     })
     const pool = making.poolOf(new SessionSource(engine, making.db, served, () => host))
-    const host: Host = new Host(name, serverInfo(engine, connection), pool, new Asker(open, question, patienceMs))
+    const host: Host = new Host(name, serverInfo(engine, connection), pool, new ServerProbe(open, question, patienceMs))
     return host
   })
   return new Hosts(engine, replicas, words, hosts)

@@ -1,5 +1,5 @@
-// One opening of a database, for all who wait for it: whoever opens it wants to know at once that it fails, and statements
-// whose first use opens it wait while the server has no room. And the pace of openings that follow each other.
+// One opening of a database, for all callers that wait for it: `open()` fails at once, while statements whose first use opens the
+// database wait until the server has room. And the pace of openings that follow each other.
 import type { Allowance } from '../../pool/allowance.ts'
 import type { CloseReport } from '../../pool/contract.ts'
 import { Backoff, before, sleep, clock, deferred } from '../../util/clock.ts'
@@ -13,7 +13,7 @@ export class Opening<E> {
   engine: E | null = null
   /** The code that makes an engine is being loaded; null: it was there, or the source has not been asked yet. */
   loading: Promise<void> | null = null
-  /** What those who wait for it need beside the engine; null: it is there. */
+  /** The code that callers need beside the engine, while it is being loaded; null: it is there. */
   needs: Promise<unknown> | null = null
   /** Statements wait for it. */
   patient = false
@@ -208,7 +208,7 @@ export function notBound(missing: boolean): NotBoundError {
   )
 }
 
-/** What a db of that state says where it needs an engine and opens none. */
+/** The error of a call that needs an engine and opens none. */
 export function withoutEngine(state: string, missing: boolean): NotBoundError | PoolClosedError {
   if (state === 'closed') return closedError()
   if (state === 'unbound') return notBound(missing)

@@ -1,4 +1,4 @@
-// Where the pool has its connections from: the driver opens them, the engine sets them up and reports what becomes of them.
+// The source of the pool's connections: the driver opens them, the engine sets them up and reports what happens to them.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
@@ -6,7 +6,7 @@ import type { Member } from '../../pool/member.ts'
 import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
 import { type Compiled, shortText } from '../../sql/compiled.ts'
 import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
-import type { Outlet } from '../client/ear.ts'
+import type { ConnectionOpener } from '../client/listening-connection.ts'
 import type { Engine } from '../engine.ts'
 import type { Host } from '../hosts/host.ts'
 import { isFailure } from '../query/failure.ts'
@@ -25,7 +25,7 @@ const unprepared =
 const untyped = new WeakSet<Engine>()
 
 /** Fields of a message of the server, by name. */
-type Said = Readonly<{ [name in 'severity' | 'code' | 'message' | 'detail' | 'hint']?: string }>
+type ServerMessage = Readonly<{ [name in 'severity' | 'code' | 'message' | 'detail' | 'hint']?: string }>
 
 /** A driver that is loaded, and what its `parse` made of the options. */
 export interface Served {
@@ -49,7 +49,7 @@ interface Kept {
 
 let setUp: SetUp | null = null
 
-export class SessionSource implements ConnectionSource, Outlet {
+export class SessionSource implements ConnectionSource, ConnectionOpener {
   readonly #engine: Engine
   /** The `Db` the engine was opened for. */
   readonly #db: object | null
@@ -83,10 +83,10 @@ export class SessionSource implements ConnectionSource, Outlet {
   async open(member: Member, deadline: number): Promise<RawConnection> {
     const since = deadline - this.#engine.options.pool.connectTimeoutMs
     let raw: RawConnection | null = null
-    member.said = (fields) => this.#said(raw, fields)
+    member.onNotice = (fields) => this.#said(raw, fields)
     member.unprepared = () => this.#unprepared()
     member.untyped = (message) => this.#untyped(message)
-    member.heard = (channel, payload, processId) => this.#engine.ear?.heard(channel, payload, processId)
+    member.onNotification = (channel, payload, processId) => this.#engine.listening?.heard(channel, payload, processId)
     try {
       raw = await this.#connect(member, deadline)
       await this.#setUp(member, raw, deadline)
@@ -107,7 +107,7 @@ export class SessionSource implements ConnectionSource, Outlet {
     return raw
   }
 
-  async openApart(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
+  async openOutsidePool(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
     const since = clock.now()
     try {
       const raw = await this.#connect(hooks, deadline)
@@ -136,7 +136,7 @@ export class SessionSource implements ConnectionSource, Outlet {
 
   #trouble(failure: Failure, lost: boolean): void {
     const host = this.#host()
-    if (host !== null) this.#engine.hosts?.troubled(host, failure, lost)
+    if (host !== null) this.#engine.hosts?.noteTrouble(host, failure, lost)
   }
 
   /** Told once: no connection prepares anything from then on. */
@@ -157,13 +157,13 @@ export class SessionSource implements ConnectionSource, Outlet {
   }
 
   /** The server's NOTICE, WARNING and the like. */
-  #said(raw: RawConnection | null, fields: Said & Readonly<Record<string, string>>): void {
+  #said(raw: RawConnection | null, fields: ServerMessage & Readonly<Record<string, string>>): void {
     if (this.#engine.dialect.replication?.unconfirmed(fields) === true)
       raw?.destroy({ kind: 'lost', outcome: 'unknown', fields })
     this.#publish(raw, fields)
   }
 
-  #publish(raw: RawConnection | null, { severity = '', code = '', message = '', detail, hint }: Said): void {
+  #publish(raw: RawConnection | null, { severity = '', code = '', message = '', detail, hint }: ServerMessage): void {
     if (!serverMessageChannel.hasSubscribers) return
     const connection = raw?.id ?? null
     serverMessageChannel.publish({ engine: this.#engine.name, connection, severity, code, message, detail, hint })

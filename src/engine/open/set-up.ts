@@ -1,5 +1,5 @@
-// What the engine does to a new connection before the pool lends it: its isolation level and the user's `onConnect`, in a frame that owns
-// just this connection. Their settings are the baseline that every reset restores. Loaded with the first connection that has any of these.
+// Sets a new connection up before the pool lends it: its isolation level and the user's `onConnect`, in a frame that owns just this
+// connection. Their settings are the baseline that every reset restores. It is loaded with the first connection that needs it.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
@@ -14,7 +14,7 @@ import type { Engine } from '../engine.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Item } from '../slot/holding.ts'
 import { Slot } from '../slot/slot.ts'
-import { wholeWorks } from './scope-works.ts'
+import { wholeRuntime } from './scope-runtime.ts'
 
 type Hook = (connection: Connection) => unknown
 
@@ -32,7 +32,7 @@ export async function setUp(
   // `openEngine` resolved the options: their hook takes a connection.
   const { onConnect, pooler, ...options } = engine.options as ResolvedOptions<unknown> as ResolvedOptions<Connection>
   const isolation = pooler === undefined ? options.isolation : undefined
-  wholeWorks()
+  wholeRuntime()
   const slot = new SetupSlot(engine, null, true, 'onConnect')
   slot.attach(member.lendForSetup(raw, slot))
   const connection = new Connection(engine, slot, undefined, 'owner')

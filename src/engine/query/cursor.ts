@@ -1,5 +1,6 @@
-// A cursor on the server, whose rows come in parts; where there are none, the rows of the statement itself. It captures its frame
-// when it is made and borrows when it is first pulled; who pulls decides when that may run, as with any statement.
+// A cursor on the server, whose rows come in parts; where the database has no cursors, the rows of the statement itself. It captures
+// its frame when it is made and borrows a connection when it is first read. The code that reads decides when that may run, as with any
+// statement.
 import { ReleasedConnectionError, TransactionStateError } from '../../errors/index.ts'
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
@@ -10,11 +11,11 @@ import { noOptions, readAgain } from '../../util/options.ts'
 import { currentChain, type Link, runIn, scopeIn, settingsOn, tagsOf } from '../context/chain.ts'
 import type { Frame, Settings } from '../context/frame.ts'
 import { afterOpening } from '../open/opening.ts'
-import type { CursorHome } from './cursor-home.ts'
+import type { CursorTransaction } from './cursor-transaction.ts'
 import { comesBehindRows, thrownError, unheard, unmadeError } from './failure.ts'
 import { chainOfMade, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
-import type { Came, RowParts, Wanted } from './row-parts.ts'
+import type { Fetched, RowParts, Wanted } from './row-parts.ts'
 import type { RowStream } from './row-stream.ts'
 import { checkCount, type CursorTerms, type RowTerms, specOf } from './query-terms.ts'
 import type { Runner } from './runner.ts'
@@ -38,7 +39,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   /** The scope it was made in, if it was made without a handle. */
   readonly #scope: Frame | null
   #state: 'new' | 'open' | 'closed' = 'new'
-  #home: CursorHome | null = null
+  #home: CursorTransaction | null = null
   #made: Rows = {}
   #parts: RowParts | null = null
   /** Where the server has no cursors. */
@@ -154,7 +155,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     this.#turns.hold()
     try {
       this.#from = currentChain()
-      const rows = runIn(this.#chain, () => parts.here(least, size, bytes)) as R[] | null
+      const rows = runIn(this.#chain, () => parts.takeReady(least, size, bytes)) as R[] | null
       this.#exhausted = parts.exhausted
       const { engine, wanted, spec } = this.#sent as EngineOp
       if (rows !== null && spec !== null) markOrigin(rows, engine, wanted, false)
@@ -281,7 +282,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     else this.#rows = this.#rows.concat(rows)
   }
 
-  async #fetched(parts: RowParts, size: number, wanted: Wanted): Promise<Came> {
+  async #fetched(parts: RowParts, size: number, wanted: Wanted): Promise<Fetched> {
     const op = parts.next(size)
     const until = op.until === Infinity ? op.engine.until(this.#options, this.#defaults) : Infinity
     const all = parts.inPieces ? wanted : { least: size, most: size, bytes: Infinity }
@@ -290,7 +291,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     return { op, came }
   }
 
-  async #arrived(stream: RowStream<EngineOp>, size: number): Promise<Came> {
+  async #arrived(stream: RowStream<EngineOp>, size: number): Promise<Fetched> {
     const { op } = stream
     try {
       const came = await stream.read(size, op.engine.until(this.#options, this.#defaults))
@@ -304,15 +305,15 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
 
   /** Null: it is open, so what follows is sent at once. @param size How many rows are wanted first; 0: none. */
   #opened(size: number): Promise<void> | null {
-    if (this.#state === 'new') return this.#openHome(size)
-    if (this.#gone || this.#state === 'open') (this.#home as CursorHome).check()
+    if (this.#state === 'new') return this.#openTransaction(size)
+    if (this.#gone || this.#state === 'open') (this.#home as CursorTransaction).check()
     if (this.#state === 'open') return null
     throw new TransactionStateError(
       `The cursor opened at ${this.place} has been closed. Call iterate() again for another one.`,
     )
   }
 
-  async #openHome(size: number): Promise<void> {
+  async #openTransaction(size: number): Promise<void> {
     if (this.#scope !== null && (this.#scope.slot === null || this.#scope.slot.closed))
       throw new ReleasedConnectionError(
         `The cursor opened at ${this.place} belongs to a scope that has ended. Read it inside of the scope, or make it where it is read.`,
@@ -328,7 +329,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const bound = engine.statements.compile(statement.sql).bind(text ? this.#params : statement.params)
     const until = engine.until(options, this.#defaults)
     const wait = { until, signal: options.signal, from: options.from ?? null }
-    const opening = engine.works.openHome(engine, this.#executor, this, this.#from, wait, bound.compiled)
+    const opening = engine.runtime.openCursorTransaction(engine, this.#executor, this, this.#from, wait, bound.compiled)
     const home = opening instanceof Promise ? await opening : opening
     this.#home = home
     this.#settings = settingsOn(home.record.slot, this.#chain, this.#executor.handleHere())
@@ -340,7 +341,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
       this.#stream = home.stream(op, this.place, this.#options.batchSize as number)
       return
     }
-    const make: Parameters<CursorHome['parts']>[2] = (stmt, params, gives, maxRows, isAhead) => {
+    const make: Parameters<CursorTransaction['parts']>[2] = (stmt, params, gives, maxRows, isAhead) => {
       // The time of one that nobody waits for begins when somebody does.
       const end = isAhead ? Infinity : engine.until(this.#options, this.#defaults)
       return this.#op(home, stmt, params, gives ? (this.#made.spec ?? null) : null, maxRows, end)
@@ -348,7 +349,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     const { decode = null, spec } = this.#made
     this.#parts = home.parts(bound.compiled, size, make, tags, decode === null && spec?.fold === undefined)
     const op = this.#parts.open(bound.compiled, bound.params, size)
-    await this.#answered(op, this.#parts.come(op, size, Infinity))
+    await this.#answered(op, this.#parts.waitFor(op, size, Infinity))
     home.moveTo((op.transaction as OpenTransaction | null) ?? home.record, this)
   }
 
@@ -363,7 +364,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   #op(
-    { engine, record }: CursorHome,
+    { engine, record }: CursorTransaction,
     stmt: Compiled,
     params: readonly unknown[],
     spec: RowSpec | null,
@@ -388,7 +389,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     home.leave(this)
     this.#stream?.end()
     if (!well || !home.own) this.#parts?.forget()
-    if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.leave())))
+    if (home.own) await home.finish(well && (this.#parts === null || (await this.#parts.endReading())))
     else if (well && wasOpen && this.#parts !== null && home.usable() && !home.closesLater()) {
       const op = this.#parts.close()
       await this.#answered(op, op.wait()).catch(() => {})

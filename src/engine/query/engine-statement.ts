@@ -1,5 +1,5 @@
-// A statement that the engine sends for itself, in the queues of slots and of the pool as any other: nobody makes anything of its rows but
-// the engine.
+// A statement of the engine itself that waits in the queues of slots and of the pool, as those of callers do. Only the engine uses its
+// rows.
 import type { Compiled, RowSpec } from '../../sql/compiled.ts'
 import type { Link } from '../context/chain.ts'
 import type { Handle } from '../context/frame.ts'

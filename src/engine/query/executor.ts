@@ -25,7 +25,7 @@ import {
   type Status,
 } from './execute.ts'
 import { placeOf, recogniseExecutors } from '../handle.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 import type { EngineOp } from './op.ts'
 import type { CursorOptions, IntoOptions, QueryOptions, StatusOptions } from './query-options.ts'
 import { cursorRowChecks, type CursorTerms, optionsOf, type RowTerms } from './query-terms.ts'
@@ -52,9 +52,9 @@ export abstract class Executor extends Printable {
    * @internal The engine statements go to here; a promise while it opens.
    * @param whole False: for a statement that stands alone, which needs no works of scopes.
    */
-  abstract engineHere(whole?: boolean): WorkingEngine | Promise<WorkingEngine>
+  abstract engineHere(whole?: boolean): RunningEngine | Promise<RunningEngine>
   /** @internal As `engineHere`, but null while there is none yet. */
-  abstract engineQuietly(): WorkingEngine | null
+  abstract engineQuietly(): RunningEngine | null
   /** @internal Sends a prepared operation; failures reach the operation. */
   abstract send(op: EngineOp): void
   /** @internal The slot statements issued with `chain` go to; null when they stand alone. */

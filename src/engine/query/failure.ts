@@ -30,7 +30,7 @@ import type { Dialect } from '../../sql/dialect.ts'
 import type { Fate } from '../../sql/statement.ts'
 import type { EngineCore } from '../core.ts'
 import type { Carrier } from '../slot/waiting.ts'
-import type { Inside } from '../transaction/inside.ts'
+import type { StatementTransaction } from '../transaction/statement-transaction.ts'
 import type { Spoiling } from '../transaction/state.ts'
 
 /** User code can throw any object. */
@@ -65,7 +65,7 @@ type Where = Pick<EngineCore, 'dialect'> & { readonly options?: Pick<EngineCore[
 export interface FailedStatement {
   readonly engine: EngineCore
   readonly stmt: Compiled
-  readonly transaction: Inside | null
+  readonly transaction: StatementTransaction | null
   readonly slot: Pick<Carrier, 'flight'> | null
 }
 
@@ -75,7 +75,7 @@ export function thrownError(thrown: unknown, about: About): unknown {
 }
 
 /** `transaction`: in which it happened, if that is not the statement's own. */
-export function failureError(failure: Failure, about: About, within?: Inside): Error {
+export function failureError(failure: Failure, about: About, within?: StatementTransaction): Error {
   const op = 'stmt' in about ? about : null
   const engine = op === null ? (about as Where) : op.engine
   const transaction = within ?? op?.transaction ?? null
@@ -221,11 +221,11 @@ function lostError(
   { dialect, options }: Where,
   { outcome, fields = {} }: Failure,
   details: ErrorDetails,
-  transaction: Inside | null,
+  transaction: StatementTransaction | null,
 ): ConnectionLostError | TransactionTimeoutError {
   const { kind } = dialect.explain(fields)
-  if (kind === 'idle-transaction') return idleError(details, transaction, fields)
-  if (kind === 'long-transaction') return longError(details, transaction, fields)
+  if (kind === 'idle-transaction') return idleError(details, transaction, codeOf(fields))
+  if (kind === 'long-transaction') return longError(details, transaction?.place ?? null, codeOf(fields))
   const advice = kind === 'protocol' && options?.pooler === undefined ? ` ${poolerAdvice}` : ''
   const said = fields.message === undefined ? '' : `: ${dialect.message(fields, undefined)}`
   return new ConnectionLostError(
@@ -234,23 +234,23 @@ function lostError(
   )
 }
 
-function longError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {
-  const which = transaction === null ? 'transaction of the statement' : `transaction begun at ${transaction.place}`
+function longError(details: ErrorDetails, place: Place | null, code: string): TransactionTimeoutError {
+  const which = place === null ? 'transaction of the statement' : `transaction begun at ${place}`
   return new TransactionTimeoutError(
     `The ${which} took longer than the server's limit for transactions (transaction_timeout), so the server rolled it back ` +
-      `and closed its connection${codeOf(fields)}. Do slow work before or after the transaction, or give it more time.`,
+      `and closed its connection${code}. Do slow work before or after the transaction, or give it more time.`,
     { ...details, outcome: 'rolled_back' },
   )
 }
 
-function idleError(details: ErrorDetails, transaction: Inside | null, fields: ErrorFields): TransactionTimeoutError {
-  const own = transaction !== null && transaction.idleTimeoutMs !== Infinity
-  const which = transaction === null ? '' : ` begun at ${transaction.place}`
-  const limit = own ? `its idleTimeoutMs (${transaction.idleTimeoutMs} ms)` : "the server's limit for idle transactions"
+function idleError(details: ErrorDetails, within: StatementTransaction | null, code: string): TransactionTimeoutError {
+  const own = within !== null && within.idleTimeoutMs !== Infinity
+  const which = within === null ? '' : ` begun at ${within.place}`
+  const limit = own ? `its idleTimeoutMs (${within.idleTimeoutMs} ms)` : "the server's limit for idle transactions"
   return new TransactionTimeoutError(
     `The transaction${which} ran no statement for longer than ${limit}, so the server rolled it back and closed its ` +
-      `connection${codeOf(fields)}. Do slow work before or after the transaction, or give it more time.`,
-    { ...details, outcome: 'rolled_back', ...(own ? { timeoutMs: transaction.idleTimeoutMs } : {}) },
+      `connection${code}. Do slow work before or after the transaction, or give it more time.`,
+    { ...details, outcome: 'rolled_back', ...(own ? { timeoutMs: within.idleTimeoutMs } : {}) },
   )
 }
 

@@ -1,5 +1,5 @@
-// What is made inside of a scope with settings runs with those settings or not at all: with others, or with none, it would
-// read and write what belongs to somebody else. An object made from a row knows the database too.
+// The settings with which queries and objects were made. A query that is made inside of a scope with settings runs with those settings
+// or not at all: with others it would read and write the rows of somebody else. An object made from a row knows its database too.
 import { TransactionEndedError, TransactionStateError } from '../../errors/index.ts'
 import { sameSettings } from '../../sql/settings.ts'
 import type { MadeWith, Statement } from '../../sql/statement.ts'
@@ -9,7 +9,7 @@ import { onPath, pathTaken, withoutPath } from '../context/place.ts'
 import type { EngineCore } from '../core.ts'
 import { isPlain } from '../../util/options.ts'
 
-/** What statements are sent through. */
+/** An executor, as this file knows it. */
 interface Sender {
   settingsHere(): Settings | null
   handleHere(): Handle | null
@@ -66,7 +66,7 @@ export function settingsOfMade(made: MadeWith, executor: Sender, subject: string
   const here = executor.settingsHere()
   if (sameSettings(here, made)) return null
   const path = pathTaken(made)
-  if (path !== null && sameSettings(withoutPath(here), withoutPath(made)) && follows(executor.handleHere()))
+  if (path !== null && sameSettings(withoutPath(here), withoutPath(made)) && usesCallersSettings(executor.handleHere()))
     return onPath(here, path)
   const names = Object.keys(made)
     .map((name) => JSON.stringify(name))
@@ -78,7 +78,7 @@ export function settingsOfMade(made: MadeWith, executor: Sender, subject: string
 }
 
 /** Whether statements through a handle run with the settings of the code that uses it, and not with those it was made in. */
-export function follows(handle: Handle | null): boolean {
+export function usesCallersSettings(handle: Handle | null): boolean {
   if (handle === null || handle.overlay === null) return true
   for (let link = currentChain(); link !== undefined; link = link.next) if (link.frame === handle.overlay) return true
   return false

@@ -1,5 +1,5 @@
-// One statement on its way through the engine, and the promise between the user and the wire. It settles exactly
-// once for the caller; when the caller gave up earlier, the answer that is still due is thrown away here.
+// One statement on its way through the engine, and the promise of its caller. It settles exactly once for the caller. If the caller
+// gave up earlier, the answer that is still due is thrown away here.
 import type { Failure, Op, OpState, Portal, RawConnection, RowPort, StatementResult } from '../../driver/driver.ts'
 import type { Copying, Lease } from '../../pool/lease.ts'
 import type { PlacedOp, PoolWaiter, Wait } from '../../pool/contract.ts'
@@ -12,7 +12,7 @@ import { type Handle, keepsOthersWaiting } from '../context/frame.ts'
 import { failureError } from './failure.ts'
 import { reportStatement, type StatementTrace, traceStatement } from '../report.ts'
 import { tellOfCursors, Waiting } from '../slot/waiting.ts'
-import type { Inside } from '../transaction/inside.ts'
+import type { StatementTransaction } from '../transaction/statement-transaction.ts'
 import { clock } from '../../util/clock.ts'
 
 /** The states by their names, as types: the module that has them is loaded with the first driver. */
@@ -51,7 +51,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   state: OpState = queued
   queueing: Wait | null = null
   /** The transaction it runs in, fixed when it is admitted. */
-  transaction: Inside | null = null
+  transaction: StatementTransaction | null = null
   /** Why an operation sent before it in the same unit failed. */
   prefixFailure: Failure | null = null
   /** The operations that were issued together with it, to travel in one unit. */
@@ -70,7 +70,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   /** The server that its caller asks for. */
   from: From | null = null
   /** `Dirty` bits beyond those of its text, of a statement without a slot. */
-  leaves = 0
+  extraDirty = 0
   #resolve: (value?: unknown) => void = nothing
   #reject: (failure: Failure) => void = nothing
   /** Makes the value that its caller gets. Null: the caller waits for the end alone. */
@@ -159,7 +159,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   starting(raw: RawConnection): void {
     this.state = sent
     this.#raw = raw
-    if (this.leaves !== 0) raw.dirty |= this.leaves
+    if (this.extraDirty !== 0) raw.dirty |= this.extraDirty
     this.engine.hosts?.sent()
     if (this.until !== Infinity) this.leave()
     if (this.trace !== null) {
@@ -199,7 +199,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   get mayShare(): boolean {
-    return this.leaves === 0 && !keepsOthersWaiting(this.engine, this.chain)
+    return this.extraDirty === 0 && !keepsOthersWaiting(this.engine, this.chain)
   }
 
   get mayRepeat(): boolean {
@@ -211,7 +211,7 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   unframe(raw: RawConnection): readonly Op[] | null {
-    return this.engine.works.switchOps(this.engine, raw, null, this, false)
+    return this.engine.runtime.switchOps(this.engine, raw, null, this, false)
   }
 
   granted(_lease: Lease): void {}
@@ -233,8 +233,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     if (state === settled) return
     this.state = settled
     if (this.engine.hosts !== null) {
-      if (state === sent && this.transaction === null && this.engine.hosts.passesOn(this, failure))
-        return this.#passOn()
+      if (state === sent && this.transaction === null && this.engine.hosts.retriesOnPrimary(this, failure))
+        return this.#retryOnPrimary()
       this.#noteWrite(this.engine.hosts)
     }
     let reason = failure.kind === 'skipped' && this.prefixFailure !== null ? this.prefixFailure : failure
@@ -243,13 +243,13 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
     if (this.transaction === null) this.slot?.flight.failed(reason, this, this.#raw?.status === 'idle')
     else if (state !== abandoned) this.transaction.noteFailure(reason, this)
     this.slot?.answered(this)
-    if (this.#raw !== null) this.engine.works.noteReadOnly(this, this.#raw, reason)
+    if (this.#raw !== null) this.engine.runtime.noteReadOnly(this, this.#raw, reason)
     if (state === abandoned) return
     this.#settle(reason)
   }
 
   /** A replica has not done it: the primary does. */
-  #passOn(): void {
+  #retryOnPrimary(): void {
     const { slot } = this
     slot?.answered(this)
     this.again()

@@ -1,4 +1,4 @@
-// An executor that means a place: its statements run there, whatever is said around them.
+// An executor at a place: its statements run there, whatever place the code around names.
 import type { EngineCore, QueryDefaults } from '../core.ts'
 import { currentChain, type Link, runIn } from '../context/chain.ts'
 import type { Enclosing, Handle, Settings } from '../context/frame.ts'
@@ -9,7 +9,7 @@ import { Executor } from './executor.ts'
 import type { MadeWith } from '../../sql/statement.ts'
 import { chainWith, settingsOfMade } from './made-with.ts'
 import type { EngineOp } from './op.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 
 export class Placed extends Executor {
   readonly #base: Executor
@@ -28,12 +28,12 @@ export class Placed extends Executor {
   }
 
   /** @internal */
-  override engineHere(): WorkingEngine | Promise<WorkingEngine> {
+  override engineHere(): RunningEngine | Promise<RunningEngine> {
     return this.#base.engineHere()
   }
 
   /** @internal */
-  override engineQuietly(): WorkingEngine | null {
+  override engineQuietly(): RunningEngine | null {
     return this.#base.engineQuietly()
   }
 

@@ -104,7 +104,7 @@ export function specOf(spec: RowSpec | null, engine: EngineCore, options: QueryT
     throw new UsageError(
       'The option types is for SQL text: the rows of this query are read as its table declares. Leave the option out.',
     )
-  // What declares its columns is read as it declares.
+  // Rows whose columns are declared are read as declared.
   if (conversions === null || (spec !== null && (spec.columns !== null || spec.read !== undefined))) return spec
   let known = converted.get(conversions)
   if (known === undefined) converted.set(conversions, (known = new WeakMap()))
@@ -208,7 +208,7 @@ export function copied(sets: readonly Params[]): readonly Params[] {
   }
 }
 
-/** What a getter or a proxy of the caller throws. */
+/** The error for something that a getter or a proxy of the caller has thrown. */
 export function readable(error: unknown): unknown {
   if (error instanceof GeneverError) return error
   return new ParameterError('The parameters cannot be read: reading them throws.', { cause: error })

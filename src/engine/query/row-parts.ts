@@ -38,7 +38,7 @@ interface Sender {
 }
 
 /** Rows, and what brought them. */
-export interface Came {
+export interface Fetched {
   readonly op: EngineOp
   readonly came: readonly unknown[]
 }
@@ -112,23 +112,23 @@ export class RowParts implements Portal {
    * with the failure of a row that cannot be read, behind the rows before it. Nothing that knows the operation keeps them alive.
    */
   async read(op: EngineOp, wanted: Wanted, until: number): Promise<readonly unknown[]> {
-    if (this.#unreadable === null) await this.come(op, wanted.least, until)
+    if (this.#unreadable === null) await this.waitFor(op, wanted.least, until)
     const rows = this.#unreadable === null ? this.#take(op, wanted) : []
-    return rows.length > 0 ? rows : this.#nothing(op)
+    return rows.length > 0 ? rows : this.#noRows(op)
   }
 
   /** Those that are here, if they are so many at least. Null: they have to be waited for, or asked for. */
-  here(least: number, size: number, bytes: number): readonly unknown[] | null {
+  takeReady(least: number, size: number, bytes: number): readonly unknown[] | null {
     const op = this.#reading ?? this.#asked[0]
     if (op === undefined || !this.inPieces || this.#unreadable !== null || op.signal?.aborted === true) return null
-    return cameOf(op) < least ? null : this.#take(this.next(size), { most: size, bytes })
+    return unreadCount(op) < least ? null : this.#take(this.next(size), { most: size, bytes })
   }
 
   /**
    * Waits for that part, or for so many of its rows. Rejects with its failure: with that of the server behind the rows before it.
    * @param until It is stopped then.
    */
-  async come(op: EngineOp, least: number, until: number): Promise<void> {
+  async waitFor(op: EngineOp, least: number, until: number): Promise<void> {
     const come = new Promise<boolean>((resolve, reject) => {
       this.#awaited = this.#early ? op : null
       this.#least = least
@@ -142,7 +142,7 @@ export class RowParts implements Portal {
         await come
       }
     } catch (failure) {
-      if (cameOf(op) === 0 || !comesBehindRows(failure)) throw failure
+      if (unreadCount(op) === 0 || !comesBehindRows(failure)) throw failure
       unheard.add(failure as Failure)
     } finally {
       this.#awaited = null
@@ -151,7 +151,7 @@ export class RowParts implements Portal {
 
   arrived(): void {
     const op = this.#awaited
-    if (op !== null && cameOf(op) >= this.#least && cameOf(op) < op.maxRows) this.#wake()
+    if (op !== null && unreadCount(op) >= this.#least && unreadCount(op) < op.maxRows) this.#wake()
   }
 
   /** Who waits for all of a part has it made while it comes. */
@@ -163,7 +163,8 @@ export class RowParts implements Portal {
     const held = op.held > 0 ? this.#readHeld(op, most, bytes) : null
     const behind = op.held > 0 || this.#unreadable !== null ? [] : op.rows.splice(0, most - (held?.length ?? 0))
     const rows = held === null ? behind : behind.length === 0 ? held : held.concat(behind)
-    const all = op.state === OpState.settled && op.failure === null && cameOf(op) === 0 && this.#unreadable === null
+    const all =
+      op.state === OpState.settled && op.failure === null && unreadCount(op) === 0 && this.#unreadable === null
     this.#reading = all ? null : op
     this.#rows += rows.length
     if (!this.#isPortal && rows.length < most) this.ended = true
@@ -180,7 +181,7 @@ export class RowParts implements Portal {
   }
 
   /** There are no rows. Throws the failure of the one that is next, which is heard now. */
-  #nothing(op: EngineOp): readonly unknown[] {
+  #noRows(op: EngineOp): readonly unknown[] {
     if (this.#unreadable === null) return []
     op.transaction?.noteFailure(this.#unreadable, op)
     throw this.#unreadable as unknown
@@ -212,7 +213,7 @@ export class RowParts implements Portal {
   }
 
   /** Nobody reads on, and its transaction ends. False: what was asked for ahead has failed, or was stopped. */
-  async leave(): Promise<boolean> {
+  async endReading(): Promise<boolean> {
     const asked = this.forget()
     for (const op of asked) if (op.state === OpState.queued) op.drop()
     const sent = asked.filter(({ failure }) => failure?.outcome !== 'not_started')
@@ -274,7 +275,7 @@ export class RowParts implements Portal {
 }
 
 /** How many of its rows have come and were not read. */
-function cameOf({ rows, held }: EngineOp): number {
+function unreadCount({ rows, held }: EngineOp): number {
   return rows.length + held
 }
 

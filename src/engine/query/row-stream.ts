@@ -5,7 +5,7 @@ import type { Place } from '../../observe/place.ts'
 import { before } from '../../util/clock.ts'
 import type { Link } from '../context/chain.ts'
 import type { Handle } from '../context/frame.ts'
-import type { Inside } from '../transaction/inside.ts'
+import type { StatementTransaction } from '../transaction/statement-transaction.ts'
 import { comesBehindRows } from './failure.ts'
 
 /** The code that asked, and the handle it asked through. */
@@ -20,14 +20,14 @@ export interface Streaming {
   readonly place: Place
   readonly op: Placed & { readonly transaction: { isWithin(outer: object): boolean } | null }
   /** Whether this would have to wait for the last row. */
-  bars(item: object): boolean
+  blocks(item: object): boolean
   end(): void
 }
 
 /** Its statement, and the slot that carries it, as far as a stream knows them. */
 interface Sent extends Op, Placed {
   port: (RowPort & { stop(): void }) | null
-  readonly transaction: Pick<Inside, 'isWithin' | 'noteFailure'> | null
+  readonly transaction: Pick<StatementTransaction, 'isWithin' | 'noteFailure'> | null
   /** Why it has failed, or was refused. */
   readonly failure: Failure | null
   wait(): Promise<void>
@@ -75,7 +75,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
   }
 
   /** For as long as the cursor is open, so that it does not depend on the number of rows. */
-  bars(item: object): boolean {
+  blocks(item: object): boolean {
     return item !== this.op && this.op.transaction !== null
   }
 

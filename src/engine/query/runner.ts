@@ -9,22 +9,22 @@ import type { EngineCore, Limits, QueryDefaults } from '../core.ts'
 import type { Watch } from '../watch.ts'
 import type { Slot, TransactionPlace } from '../slot/slot.ts'
 import type { TransactionTerms } from '../transaction/terms.ts'
-import type { CursorHome, CursorWait, Guest } from './cursor-home.ts'
+import type { CursorTransaction, CursorWait, UnplacedCursor } from './cursor-transaction.ts'
 import type { EngineOp } from './op.ts'
 
 /** The engine, for that code. */
 export interface StatementEngine extends EngineCore {
   readonly watch: Watch | null
-  readonly works: EngineCore['works'] & {
+  readonly runtime: EngineCore['runtime'] & {
     /** `from`: the chain of the code that pulls first. */
-    openHome(
+    openCursorTransaction(
       engine: StatementEngine,
       runner: Runner,
-      cursor: Guest,
+      cursor: UnplacedCursor,
       from: Link | undefined,
       wait: Omit<CursorWait, 'reads'>,
       stmt: Compiled,
-    ): CursorHome | Promise<CursorHome>
+    ): CursorTransaction | Promise<CursorTransaction>
   }
   transact<T>(where: TransactionPlace, work: (tx: Runner) => Promise<T> | T, options: TransactionTerms): Promise<T>
 }

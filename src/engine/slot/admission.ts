@@ -11,7 +11,7 @@ import { EngineOp } from '../query/op.ts'
 import type { Streaming } from '../query/row-stream.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
 import type { Copying } from '../../pool/lease.ts'
-import { nothingDrawn, readingRefused, sessionMoved, withoutSession, withoutTransaction } from './anywhere.ts'
+import { nothingDrawn, readingRefused, sessionMoved, withoutSession, withoutTransaction } from './frameless.ts'
 import type { Holding, Item } from './holding.ts'
 
 /** True: now; false: it waits for the transaction on top; null: it was refused, and its caller has the error. */
@@ -52,8 +52,8 @@ export function admit(slot: Holding, item: Item): boolean | null {
   if (inTop || top.admits(item)) {
     const refusal = inTop ? null : top.refusal(issued)
     if (refusal !== null) return refuse(item, refusal)
-    if (slot.stream !== null && !issued && slot.stream.bars(item))
-      return refuse(item, barred(slot.stream, slot.engine.dialect))
+    if (slot.stream !== null && !issued && slot.stream.blocks(item))
+      return refuse(item, blockedByStream(slot.stream, slot.engine.dialect))
     if (item instanceof EngineOp) {
       if (item.stmt.cls === 'commits') return refuse(item, endsTransaction(item.stmt, top))
       item.transaction = top
@@ -62,7 +62,7 @@ export function admit(slot: Holding, item: Item): boolean | null {
     return true
   }
   if (slot.stream !== null && !issued && slot.stream.op.transaction === null && !isAhead(slot, item, slot.stream.op))
-    return refuse(item, barred(slot.stream, slot.engine.dialect))
+    return refuse(item, blockedByStream(slot.stream, slot.engine.dialect))
   if (slot.closed && !issued) return refuse(item, released())
   const hopeless = waitsForItself(slot, top, item)
   return hopeless === null ? false : refuse(item, hopeless)
@@ -84,7 +84,7 @@ export function misplaced(slot: Holding, { stmt, transaction }: EngineOp): Usage
   const outside = transaction === null && lease?.raw.status === 'idle'
   if (outside && (stmt.pins & Pin.transaction) !== 0) return withoutTransaction(stmt, engine.dialect)
   if (engine.options.pooler === undefined && (stmt.pins & Pin.sequences) !== 0) {
-    slot.asksNumbers()
+    slot.noteNumbersAsked()
     if (moved) return sessionMoved(stmt, engine.dialect)
     if (!drew) return nothingDrawn(stmt, engine.dialect)
   }
@@ -104,7 +104,7 @@ function endsTransaction(stmt: Compiled, { engine, place }: TransactionRecord): 
 }
 
 /** It would wait until the last row was read, which its own loop may be waiting to do. */
-function barred({ place }: Streaming, { title }: Dialect): TransactionStateError {
+function blockedByStream({ place }: Streaming, { title }: Dialect): TransactionStateError {
   return new TransactionStateError(
     `The cursor opened at ${place} reads its rows as they come, so its connection runs nothing else until it is closed: ${title} has ` +
       'no cursor that lets other statements of the transaction run in between. Read all rows first, close the cursor, or run this on ' +

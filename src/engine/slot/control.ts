@@ -7,7 +7,7 @@ import { notice } from '../../observe/channels.ts'
 import type { Link } from '../context/chain.ts'
 import type { Handle } from '../context/frame.ts'
 import type { Lease } from '../../pool/lease.ts'
-import { OwnOp } from '../own-op.ts'
+import { InternalOp } from '../internal-op.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import { EngineOp } from '../query/op.ts'
 import type { TransactionRecord } from '../transaction/record.ts'
@@ -16,7 +16,7 @@ import type { Holding } from './holding.ts'
 import { mustBegin, proofOps, switchOps } from '../switching.ts'
 import { clock } from '../../util/clock.ts'
 
-class ControlOp extends OwnOp {
+class ControlOp extends InternalOp {
   /** The operation that takes back the ones sent before it, when it fails. */
   abandon: string | null = null
   readonly #main: EngineOp
@@ -81,7 +81,7 @@ function makePrefix(slot: Holding, op: EngineOp, due: boolean): Op[] | null {
   return switches === null ? ops : [...ops, ...switches]
 }
 
-/** What such a statement does has to stay with the session. */
+/** Pins of statements whose effect has to stay with the session. */
 const staying = Pin.settings | Pin.role | Pin.temp | Pin.listen | Pin.locks | Pin.cursors | Pin.prepared | Pin.sequences
 
 function proving({ engine, lease }: Holding, op: EngineOp): Op[] | null {
@@ -261,11 +261,11 @@ export function settingsUndone(slot: Holding): void {
   if (slot.lease === null) return
   slot.lease.raw.inForce.lose()
   // The user of the driver's own object relies on them now.
-  if (slot.settings !== null && isLent(slot) && slot.top === null) sendOwed(slot, undefined, null)
+  if (slot.settings !== null && isLent(slot) && slot.top === null) sendPrefix(slot, undefined, null)
 }
 
 /** Sends what a slot owes before anything else. `handle`: that of the transaction to be opened, by code with that chain. */
-export function sendOwed(slot: Holding, chain: Link | undefined, handle: Handle | null): EngineOp {
+export function sendPrefix(slot: Holding, chain: Link | undefined, handle: Handle | null): EngineOp {
   const { engine } = slot
   const stmt = engine.statements.compileInternal('select 1')
   const op = engineStatement(engine, stmt, { chain, handle })

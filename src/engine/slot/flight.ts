@@ -6,7 +6,7 @@ import { type Compiled, Pin } from '../../sql/compiled.ts'
 import { type EngineOp, roomForOne } from '../query/op.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
 import type { Waiting } from './waiting.ts'
-import type { Inside } from '../transaction/inside.ts'
+import type { StatementTransaction } from '../transaction/statement-transaction.ts'
 import type { Spoiler } from '../transaction/state.ts'
 import { abortedBy } from '../query/failure.ts'
 import { clock } from '../../util/clock.ts'
@@ -14,7 +14,7 @@ import { clock } from '../../util/clock.ts'
 /** A nested transaction that has ended, as far as its RELEASE needs it. */
 export interface Unreleased {
   readonly savepoint: string
-  readonly parent: Inside | null
+  readonly parent: StatementTransaction | null
   /** The savepoint to which the server has to go back before; null: all of it is kept. */
   readonly undone: string | null
 }
@@ -43,7 +43,7 @@ export class Flight {
   #typed = false
   /** It was prepared: it does not end with its connection. */
   #prepared = false
-  /** What was sent while it was. */
+  /** The statements that were sent while it was open. */
   #ofTyped: WeakSet<EngineOp> | null = null
   /**
    * How it was lost, with its connection or by a failure that is the end of it all: until another one is begun, or it is rolled back,
@@ -87,7 +87,7 @@ export class Flight {
    * open, which only the server can say of one begun by text. And a pooler may give its session to somebody else when those were answered,
    * although more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
    */
-  bars(op: EngineOp, { pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
+  mustWait(op: EngineOp, { pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
     if (op.transaction === null && (op.stmt.pins & Pin.transaction) !== 0) return true
     return pooler !== undefined && keepsServer !== true && this.head?.transaction === null
   }
@@ -127,7 +127,7 @@ export class Flight {
   }
 
   /** It has ended well. */
-  owesRelease({ savepoint, parent }: Omit<Unreleased, 'undone'>): void {
+  deferRelease({ savepoint, parent }: Omit<Unreleased, 'undone'>): void {
     this.unreleased = { savepoint, parent, undone: this.undone }
   }
 
@@ -137,7 +137,7 @@ export class Flight {
   }
 
   /** Stops what is on the wire and belongs to `transaction`. */
-  stop(transaction: Inside, failure: Failure): void {
+  stop(transaction: StatementTransaction, failure: Failure): void {
     for (const op of [...this.#ops]) if (op?.transaction?.isWithin(transaction) === true) op.abandon(failure)
   }
 

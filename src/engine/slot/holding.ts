@@ -1,9 +1,9 @@
-// How a slot holds its lease: the reasons that keep it there, whether the pool may take it back for somebody who waits, and the
-// messages about that. The files beside it that decide what a slot does know it so; its queues are in `slot.ts`.
+// How a slot holds its lease: the reasons to keep it, whether the pool may recall it, and the messages about that. The files beside it
+// that decide for a slot know it in this form; its queues are in `slot.ts`.
 import { notice } from '../../observe/channels.ts'
 import { noPlace, type Place } from '../../observe/place.ts'
 import type { Failure } from '../../driver/driver.ts'
-import type { LeaseHolder, Ties } from '../../pool/lease.ts'
+import type { LeaseHolder, Blockers } from '../../pool/lease.ts'
 import { currentChain } from '../context/chain.ts'
 import type { Frame, Handle, Settings } from '../context/frame.ts'
 import type { EngineCore } from '../core.ts'
@@ -32,7 +32,7 @@ interface Owner {
   describe(): string
 }
 
-/** What waits in a slot. */
+/** A statement or a turn that waits in a slot. */
 export type Item = EngineOp | Turn
 
 export abstract class Holding extends SlotSession implements LeaseHolder, Carrier {
@@ -43,7 +43,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   readonly flight: Flight = new Flight()
   /** It is being asked what still keeps the connection. */
   asking = false
-  /** When it was asked last, as `stirs` has it. */
+  /** When it was asked last, as `activity` counts. */
   askedAt = -1
   /** How many of those who use it want it held between statements. */
   holds = 0
@@ -59,7 +59,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   copies: readonly EngineOp[] | null = null
   /** How many callbacks it is ambient in now. */
   ambient = 0
-  stirs = 0
+  activity = 0
   recalledAt = 0
   readonly settings: Settings | null
   /** Made by `acquire()`: the user may type transaction control on it. */
@@ -109,9 +109,9 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   /** From now on it stays at the primary; the connection of a replica goes back before. */
-  settle(): void {
+  stayAtPrimary(): void {
     if (this.reads === null) return
-    this.arrives()
+    this.noteBack()
     if (this.lease !== null && this.reads.host !== null) void this.handBack()
     this.reads = null
   }
@@ -123,7 +123,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   /** A transaction takes its place, inside of the one on top. */
   enter(record: TransactionRecord<this>): void {
     this.stack.enter(record)
-    this.tied()
+    this.noteHeld()
   }
 
   /** The innermost open transaction that a statement through `handle` would run in here. */
@@ -142,12 +142,12 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   get #free(): boolean {
-    return this.top === null && this.left === null && this.holds === 0
+    return this.top === null && this.leftBy === null && this.holds === 0
   }
 
   /** Whether nothing keeps the connection but what may be gone, and can be asked for. */
   get #maybeFree(): boolean {
-    if (!this.#free || this.askedAt === this.stirs) return this.asking
+    if (!this.#free || this.askedAt === this.activity) return this.asking
     if (this.doubts !== null) return (this.pins & ~Pin.askable) === 0
     return this.pins !== 0 && (this.pins & ~Pin.askable) === 0 && this.engine.dialect.stillHeld !== null
   }
@@ -177,47 +177,47 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   #goesOn(): void {
     this.recalledAt = ++recalls
     this.moved = true
-    this.pool.recall.leaves(this)
+    this.pool.recall.noteAway(this)
   }
 
   /**
    * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so whoever
    * waits for a connection has this one behind it. From then on the COMMIT is the pool's: what is sent here waits for another connection.
    */
-  passOn(commit: EngineOp): void {
+  handOver(commit: EngineOp): void {
     const { lease, pool } = this
     if (lease === null || !pool.wanted || this.keepsSession || this.doubts !== null || this.holds > 0) return
-    if (!lease.passOn(commit)) return
+    if (!lease.handOver(commit)) return
     commit.slot = null
     commit.away = pool
     this.flight.leaves(commit)
-    this.letGo()
+    this.dropLease()
     if (this.answers) this.#goesOn()
   }
 
   /** Its connection is somebody else's, or goes back. */
-  protected letGo(): void {
+  protected dropLease(): void {
     this.engine.leaks?.returned(this)
     this.lease = null
-    this.forgets()
+    this.forgetSession()
   }
 
   /** It has a connection again, or needs none any more. */
-  protected arrives(): void {
+  protected noteBack(): void {
     if (this.recalledAt === 0) return
     this.recalledAt = 0
-    this.pool.recall.arrives(this)
+    this.pool.recall.noteBack(this)
   }
 
   /** One more wants it held between statements. */
   hold(): void {
     this.holds++
-    this.tied()
+    this.noteHeld()
   }
 
   unhold(): void {
     this.holds--
-    this.lease?.eased()
+    this.lease?.noteQuiet()
   }
 
   /** Runs `work` while the connection may go back; see `Connection.idle`. */
@@ -233,22 +233,22 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
       return await work()
     } finally {
       if (--this.idlers === 0) this.flight.lastAnswer = clock.now()
-      this.lease?.eased()
+      this.lease?.noteQuiet()
     }
   }
 
-  ties(): Ties | null {
+  blockers(): Blockers | null {
     if (this.lease === null || this.movable || this.#maybeFree) return null
-    const surely: object[] = this.keepsSession || this.doubts !== null || this.holds > 0 ? [this] : []
+    const certain: object[] = this.keepsSession || this.doubts !== null || this.holds > 0 ? [this] : []
     const likely: object[] = [this]
-    for (const { copy } of this.copies ?? []) if (copy?.open === true && copy.frame !== null) surely.push(copy.frame)
+    for (const { copy } of this.copies ?? []) if (copy?.open === true && copy.frame !== null) certain.push(copy.frame)
     for (const record of this.stack.all) {
-      surely.push(record)
-      if (record.cursor !== null) surely.push(this)
+      certain.push(record)
+      if (record.cursor !== null) certain.push(this)
       if (record.bornIn !== null) likely.push(record.bornIn)
     }
     if (this.madeIn !== null) likely.push(this.madeIn)
-    return { surely, likely, idleSince: this.idleSince }
+    return { certain, likely, idleSince: this.idleSince }
   }
 
   /** It joined the queue for a connection at `now`. */

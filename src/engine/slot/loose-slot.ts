@@ -1,6 +1,6 @@
-// The slot of a scope that is opened and ended by calls, as plug-ins do for requests. Two things more than a slot: a signal
-// that aborts whatever runs on it, and the state "loose", in which the connection goes back whenever nothing runs, waits
-// or is open on it, whatever the session was set to. Statements that come later borrow, run and give back.
+// The slot of a scope that is opened and ended by calls, as plug-ins do for requests. It adds two things to a slot: a signal that
+// aborts whatever runs on it, and the state "loose", in which the connection goes back whenever nothing runs, waits or is open on it,
+// even if the session was changed. Later statements borrow, run and give back.
 import type { Failure } from '../../driver/driver.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import type { Settings } from '../context/frame.ts'
@@ -48,7 +48,7 @@ export class LooseSlot extends Slot {
 
   /** Whose request is over need not come again for a connection that was recalled, so nobody waits for that. */
   #stayAway(): void {
-    this.pool.recall.arrives(this)
+    this.pool.recall.noteBack(this)
   }
 
   override send(item: Item): void {
@@ -66,9 +66,9 @@ export class LooseSlot extends Slot {
     if (this.#loose) this.#unpin()
   }
 
-  protected override letGo(): void {
+  protected override dropLease(): void {
     this.#sessionLost ||= this.#forgetful
-    super.letGo()
+    super.dropLease()
   }
 
   /** Unlike a connection that was lost, which is told once: nothing may go on without the state it was written for. */
@@ -79,7 +79,7 @@ export class LooseSlot extends Slot {
   }
 
   #unpin(): void {
-    this.left = null
+    this.leftBy = null
     this.doubts = null
     if (this.pins === 0) return
     this.pins = 0

@@ -1,5 +1,5 @@
-// What waits in a slot, in two queues, each in the order of issue: `ready` is admitted and waits for the wire, `blocked` waits for
-// somebody else's transaction. A transaction that begins, ends or is lost moves items from one to the other, or out.
+// The two queues of a slot, each in the order of issue: `ready` is admitted and waits for the wire, `blocked` waits for somebody else's
+// transaction. A transaction that begins, ends or is lost moves items from one to the other, or out.
 import type { Failure } from '../../driver/driver.ts'
 import { TransactionStateError } from '../../errors/index.ts'
 import { EngineOp } from '../query/op.ts'
@@ -19,15 +19,15 @@ export interface Queueing extends Holding {
  * A transaction has begun whose turn came later than that of statements behind it was judged: those wait for it, as they would had they
  * been issued now. The engine's own turns keep their place.
  */
-export function standBehind(slot: Queueing): void {
+export function requeueBehind(slot: Queueing): void {
   const { ready } = slot
   for (const item of ready.splice(0)) {
     if (item instanceof EngineOp) item.transaction = null
-    if (isUnasked(item) || slot.admits(item)) ready.push(item)
+    if (isUnchecked(item) || slot.admits(item)) ready.push(item)
   }
 }
 
-const isUnasked = (item: Item): boolean => item instanceof Turn && item.unasked
+const isUnchecked = (item: Item): boolean => item instanceof Turn && item.unchecked
 
 /** One that waits for its turn to begin, inside of `outer` if that is given, and is no batch; null: there is none. */
 function waitsToBegin({ ready, blocked }: Queueing, outer: TransactionRecord | null): Turn['begins'] {
@@ -39,7 +39,7 @@ function waitsToBegin({ ready, blocked }: Queueing, outer: TransactionRecord | n
   return null
 }
 
-/** What is open inside of `record`, or waits to be, and does not end by itself. */
+/** The transaction that is open inside of `record`, or waits to be, and does not end by itself; null: there is none. */
 export function childOf(record: TransactionRecord<Queueing>): Turn['begins'] {
   const { inner, slot } = record
   return inner?.leaving === false ? inner : waitsToBegin(slot, record)
@@ -81,7 +81,7 @@ export function purgeLost(slot: Queueing, failure: Failure, typed: boolean, pinn
   const { ready, top } = slot
   for (const item of [...ready]) {
     const isOp = item instanceof EngineOp
-    const inside = isOp ? typed || item.transaction !== null : !item.unasked && top?.admits(item) === true
+    const inside = isOp ? typed || item.transaction !== null : !item.unchecked && top?.admits(item) === true
     if (!inside && !(isOp && pinned)) continue
     remove(ready, item)
     item.refuse({ ...failure, kind: 'lost', outcome: inside ? 'rolled_back' : 'not_started' })

@@ -1,6 +1,6 @@
-// What the functions and triggers that a statement reaches do to the slot that runs it: it keeps its connection for what they
-// may leave, and the session is reset after it. Asked when the statement is sent, only for those that write or call functions
-// that are not PostgreSQL's.
+// The effects of the functions and triggers that a statement reaches on its slot: it keeps its connection if they may leave something
+// in the session, and the session is reset after it. It is asked when a statement is sent that writes or calls functions other than
+// PostgreSQL's.
 import type { RawConnection, Failure } from '../../driver/driver.ts'
 import type { UsageError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
@@ -8,7 +8,7 @@ import { type Compiled, Dirty, Pin, type RowSpec, shortText } from '../../sql/co
 import type { EngineCore } from '../core.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import type { EngineOp } from '../query/op.ts'
-import { nothingDrawn, sessionMoved } from './anywhere.ts'
+import { nothingDrawn, sessionMoved } from './frameless.ts'
 import type { Holding } from './holding.ts'
 import { clock } from '../../util/clock.ts'
 import { sendPast } from './sending.ts'
@@ -19,7 +19,7 @@ export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): Us
   if (stmt.cls !== 'read') slot.noteWrite(stmt)
   else if (stmt.leaves !== true && !functions.judgesReads) return null
   if (!functions.active) {
-    if (stmt.leaves === true) slot.leave(stmt)
+    if (stmt.leaves === true) slot.noteLeftover(stmt)
     return null
   }
   const reach = slot.changes ? null : functions.reachOf(stmt)
@@ -32,11 +32,11 @@ export function noteReach(slot: Holding, stmt: Compiled, raw: RawConnection): Us
   // A function that changes data does so in a read.
   if (reach.once) slot.writes++
   if (reach.asks.length > 0) {
-    slot.asksNumbers()
+    slot.noteNumbersAsked()
     if (slot.moved && !reach.draws) return sessionMoved(stmt, slot.engine.dialect)
     if (!slot.drew && !reach.draws) return nothingDrawn(stmt, slot.engine.dialect)
   }
-  if (reach.draws) slot.draws(stmt)
+  if (reach.draws) slot.noteDraw(stmt)
   if (reach.stateful.length > 0) {
     raw.dirty |= Dirty.unknown
     slot.pin(Pin.functions, reach.stateful[0] as string)
@@ -64,8 +64,8 @@ const value: RowSpec = { into: 'scalar', make: null, columns: null }
 
 /** The slot is quiet. */
 export function ask(slot: Holding): void {
-  const { engine, stirs } = slot
-  slot.askedAt = stirs
+  const { engine, activity } = slot
+  slot.askedAt = activity
   slot.asking = true
   const { query } = engine.functions
   const doubted = slot.doubts !== null
@@ -80,21 +80,21 @@ export function ask(slot: Holding): void {
       () => {
         const [answer] = op.rows
         if (doubted) engine.functions.take(answer as string, query.version)
-        else if (slot.stirs === stirs) slot.pins &= ~Pin.askable | Number(answer)
+        else if (slot.activity === activity) slot.pins &= ~Pin.askable | Number(answer)
       },
       (reason: unknown) => {
         const failure = reason as Failure
         if (doubted) engine.functions.take(failure, query.version)
         // A server that was slow once is asked again; one that refuses would refuse again.
-        if (failure.kind === 'timeout' && slot.stirs === stirs) slot.askedAt = -1
+        if (failure.kind === 'timeout' && slot.activity === activity) slot.askedAt = -1
       },
     )
     .finally(() => {
       slot.asking = false
       // Behind the catalogue come the pins.
-      if (doubted && engine.functions.read && slot.stirs === stirs) slot.askedAt = -1
-      slot.lease?.eased()
-      slot.tied()
+      if (doubted && engine.functions.read && slot.activity === activity) slot.askedAt = -1
+      slot.lease?.noteQuiet()
+      slot.noteHeld()
     })
 }
 

@@ -1,11 +1,11 @@
-// The engine's own units past the queue of a slot: COMMIT, ROLLBACK and the like. And those operations that a slot owes for nested
-// transactions that have ended: they go in front of the next unit.
+// Sends the engine's own units past the queue of a slot, such as COMMIT and ROLLBACK. And the RELEASE and ROLLBACK TO of nested
+// transactions that have ended, which go in front of the next unit.
 import type { Failure, Op } from '../../driver/driver.ts'
 import type { Lease } from '../../pool/lease.ts'
 import type { Settings } from '../../sql/settings.ts'
 import { clock } from '../../util/clock.ts'
 import type { EngineCore } from '../core.ts'
-import { OwnOp } from '../own-op.ts'
+import { InternalOp } from '../internal-op.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import type { EngineOp } from '../query/op.ts'
 import { switchOps } from '../switching.ts'
@@ -69,7 +69,7 @@ function controlOp(engine: EngineCore, text: string, until: number): EngineOp {
 }
 
 /** RELEASE of a nested transaction that has ended, and ROLLBACK TO before it, in front of a statement of the one around it. */
-class ReleaseOp extends OwnOp {
+class ReleaseOp extends InternalOp {
   readonly #slot: Holding
   readonly #main: EngineOp
   readonly #released: Unreleased
@@ -87,7 +87,7 @@ class ReleaseOp extends OwnOp {
     const { parent, undone } = this.#released
     if (failure.outcome === 'not_started') {
       // Nothing was sent: the statement behind it could not be written, or was stopped before its turn.
-      if (flight.unreleased === null && parent?.onStack === true) owe(this.#slot, this.#released)
+      if (flight.unreleased === null && parent?.onStack === true) deferRelease(this.#slot, this.#released)
     } else if (undone !== null) {
       // As a ROLLBACK that fails.
       const lost: Failure = { kind: 'lost', outcome: 'rolled_back', cause: failure.cause }
@@ -100,7 +100,7 @@ class ReleaseOp extends OwnOp {
   }
 }
 
-/** What goes in front of `main` because a nested transaction has ended. */
+/** The operations that go in front of `main` because a nested transaction has ended. */
 export function releases(slot: Holding, released: Unreleased | null, main: EngineOp): Op[] {
   if (released === null) return []
   slot.flight.unreleased = null
@@ -117,13 +117,13 @@ function releaseTexts({ engine }: Holding, { savepoint, undone }: Unreleased): s
  * A nested transaction has ended. Its RELEASE can wait for the next statement; its ROLLBACK TO, which lets rows go that others may wait
  * for, only to the end of this turn of the event loop.
  */
-export function owe(slot: Holding, released: Unreleased): void {
+export function deferRelease(slot: Holding, released: Unreleased): void {
   slot.flight.unreleased = released
-  if (released.undone !== null) clock.nextTick(() => void undoAlone(slot))
+  if (released.undone !== null) clock.nextTick(() => void sendDeferredRollback(slot))
 }
 
 /** Sends ROLLBACK TO, if it is owed, without anything behind it; not while a statement is being stopped: it goes in front of the next. */
-export async function undoAlone(slot: Holding): Promise<void> {
+export async function sendDeferredRollback(slot: Holding): Promise<void> {
   const { unreleased } = slot.flight
   if (unreleased === null || unreleased.undone === null || slot.lease === null || slot.lease.raw.quarantined) return
   slot.flight.unreleased = null

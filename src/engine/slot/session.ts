@@ -1,4 +1,5 @@
-// The session of a slot: what its statements have set and left there, for which the connection is kept, because its user may rely on it.
+// The session state of a slot: what its statements have set and left there. The connection is kept for it, because its user may rely on
+// it.
 import { capturePlace, type Place } from '../../observe/place.ts'
 import type { Lease } from '../../pool/lease.ts'
 import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
@@ -11,7 +12,7 @@ export abstract class SlotSession {
   /** Session state the user relies on: `Pin` bits. */
   pins = 0
   /** A statement that may have left something in the session which no text shows. */
-  left: Compiled | null = null
+  leftBy: Compiled | null = null
   /** It was recalled since it last wrote: the numbers of its sequences are in another session. */
   moved = false
   /** How often it has written, which may have had effects on the session by triggers. */
@@ -39,14 +40,14 @@ export abstract class SlotSession {
   abstract get top(): object | null
 
   /** It keeps its connection from now on. */
-  tied(): void {
-    this.lease?.tied()
+  noteHeld(): void {
+    this.lease?.noteHeld()
   }
 
   /** Its session has state that its user relies on, or may have. */
   get keepsSession(): boolean {
     if (this.doubts !== null) this.#settleDoubts(this.doubts)
-    return this.pins !== 0 || this.left !== null || (this.doubts !== null && this.#doubtsCall)
+    return this.pins !== 0 || this.leftBy !== null || (this.doubts !== null && this.#doubtsCall)
   }
 
   /** The user relies on a change of the session. */
@@ -57,25 +58,25 @@ export abstract class SlotSession {
       this.#pinnedAt = capturePlace()
     }
     this.pins |= bits
-    if (tells) this.tied()
+    if (tells) this.noteHeld()
   }
 
   /** The connection is kept, because functions that the statement called may rely on it. */
-  leave(stmt: Compiled): void {
+  noteLeftover(stmt: Compiled): void {
     this.moved = false
-    if (this.left !== null || !this.keeps) return
-    this.left = stmt
-    this.tied()
+    if (this.leftBy !== null || !this.keeps) return
+    this.leftBy = stmt
+    this.noteHeld()
   }
 
   /** Whether it left something is found out later. */
   doubt(stmt: Compiled): void {
-    if (stmt.leaves === true) this.draws(stmt)
+    if (stmt.leaves === true) this.noteDraw(stmt)
     if (!this.keeps) return
     this.#doubtsCall = (this.doubts !== null && this.#doubtsCall) || stmt.leaves === true
     this.doubts ??= new Set()
     this.doubts.add(stmt)
-    this.tied()
+    this.noteHeld()
   }
 
   /** Judges what could not be judged when it was sent, if that is known now. */
@@ -86,22 +87,22 @@ export abstract class SlotSession {
     for (const stmt of doubts) {
       const reach = functions.reachOf(stmt)
       // A function that is not known after all of the catalogue was read stays unknown.
-      if (reach === null) this.left ??= stmt
+      if (reach === null) this.leftBy ??= stmt
       else if (reach.stateful.length > 0) this.pin(Pin.functions, reach.stateful[0] as string, false)
     }
   }
 
   /** Nothing that it did to its session counts any more: it has no connection. */
-  protected forgets(): void {
+  protected forgetSession(): void {
     this.pins = 0
-    this.left = null
+    this.leftBy = null
     this.doubts = null
     this.drew = false
-    this.changed()
+    this.settleChanges()
   }
 
   /** Its changes of functions hold for all, if its transaction has ended. */
-  protected changed(): void {
+  protected settleChanges(): void {
     if (!this.changes || this.top !== null || this.lease?.raw.status === 'tx') return
     this.changes = false
     this.engine.functions.forget()
@@ -110,11 +111,11 @@ export abstract class SlotSession {
   /** A statement is sent that may write, and draw numbers of sequences, which are in this session then. */
   noteWrite(stmt: Compiled): void {
     this.writes++
-    if (draws(stmt)) this.draws(stmt)
+    if (draws(stmt)) this.noteDraw(stmt)
     else this.drew ||= stmt.verb === 'UPDATE' || stmt.verb === 'DELETE'
   }
 
-  draws(stmt: Compiled): void {
+  noteDraw(stmt: Compiled): void {
     this.writes++
     this.moved = false
     this.drew = true
@@ -128,7 +129,7 @@ export abstract class SlotSession {
   }
 
   /** Somebody asks for numbers that were drawn: the statement that drew them keeps its connection from now on. */
-  asksNumbers(): void {
+  noteNumbersAsked(): void {
     const { functions } = this.engine
     functions.numbers = true
     if (this.#drewBy !== null) functions.numbered.add(this.#drewBy.origin ?? this.#drewBy)
@@ -138,7 +139,7 @@ export abstract class SlotSession {
   protected sessionKept(): string {
     if (this.pins !== 0)
       return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
-    if (this.left !== null) return `session kept for what ${this.left.verb} may have left in it`
+    if (this.leftBy !== null) return `session kept for what ${this.leftBy.verb} may have left in it`
     return this.doubts === null ? '' : 'session kept until it is known what its functions leave'
   }
 }

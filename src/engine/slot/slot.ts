@@ -15,9 +15,9 @@ import { isDue, noteStatus, openerOf, prefixOf, settingsLeft, settingsUndone } f
 import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
-import { purgeLost, standBehind } from './queues.ts'
+import { purgeLost, requeueBehind } from './queues.ts'
 import { ask, noteReach } from './reach.ts'
-import { isPlain, joinsOpening, leaves, noteTime, sendSpare, type Spare, submit } from './spares.ts'
+import { isPlain, joinsOpening, divert, noteDuration, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
 import { clock, deferred } from '../../util/clock.ts'
 
@@ -43,8 +43,8 @@ export class Slot extends Holding implements PoolWaiter {
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
   send(item: Item): void {
     item.slot = this
-    this.stirs++
-    if (this.engine.overlaid && !item.settle(this)) return
+    this.activity++
+    if (this.engine.overlaid && !item.fixSettings(this)) return
     if (this.engine.watch !== null && item instanceof EngineOp) this.#watched(item)
     if (item.signal?.aborted === true) item.abort(item.signal.reason)
     else {
@@ -58,12 +58,12 @@ export class Slot extends Holding implements PoolWaiter {
     if (!this.explicit && this.top?.batch !== true) this.engine.watch?.sent(this, op)
   }
 
-  /** Queues a turn behind what was admitted, or before it (`first`), without asking whether it is admitted. */
-  enterUnasked(turn: Turn, first: boolean): void {
+  /** Queues a turn in front of what was admitted, or behind it, without asking whether it is admitted. */
+  enterUnchecked(turn: Turn, place: 'front' | 'back'): void {
     turn.slot = this
-    turn.unasked = true
-    this.stirs++
-    if (first) this.ready.unshift(turn)
+    turn.unchecked = true
+    this.activity++
+    if (place === 'front') this.ready.unshift(turn)
     else this.ready.push(turn)
     this.#pump()
   }
@@ -72,7 +72,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (!this.admits(item)) return
     const free = this.ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
     if (free && item instanceof EngineOp && this.#hasRoom(item)) {
-      if (!leaves(this, item)) this.#transmit(item)
+      if (!divert(this, item)) this.#transmit(item)
     } else {
       item.issued = true
       if (item instanceof EngineOp) this.flight.issuing?.push(item)
@@ -102,7 +102,7 @@ export class Slot extends Holding implements PoolWaiter {
   #hasRoom(item: EngineOp): boolean {
     if (this.lease === null || this.flight.fenced) return false
     const { raw } = this.lease
-    const most = this.flight.bars(item, this.engine.options, raw) ? 1 : raw.maxInFlight
+    const most = this.flight.mustWait(item, this.engine.options, raw) ? 1 : raw.maxInFlight
     return raw.alive && raw.inFlight < most && !raw.quarantined
   }
 
@@ -117,11 +117,11 @@ export class Slot extends Holding implements PoolWaiter {
         if (item.borrows && this.lease === null && !this.#borrow()) return
         this.ready.shift()
         // A transaction may have begun while it waited for a connection.
-        if (item.unasked || this.admits(item)) item.take()
+        if (item.unchecked || this.admits(item)) item.take()
       } else {
         if (this.lease === null && !this.#borrow()) return
         const room = this.#hasRoom(item)
-        const left = room ? leaves(this, item) : sendSpare(this, item) || joinsOpening(this, item)
+        const left = room ? divert(this, item) : sendSpare(this, item) || joinsOpening(this, item)
         if (!room && !left) return
         this.ready.shift()
         if (left) continue
@@ -167,7 +167,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   /** Whether something has to be sent before anything else for one with these settings: those, BEGIN, the end of a cursor, … */
-  owes(settings: Settings | null): boolean {
+  needsPrefix(settings: Settings | null): boolean {
     if (this.top?.unsent === true || this.flight.unreleased !== null) return true
     if (this.lease === null) return false
     return (this.lease.raw.dropped?.length ?? 0) > 0 || this.lease.raw.inForce.now !== settings
@@ -208,7 +208,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   attach(lease: Lease): void {
     this.lease = lease
-    this.arrives()
+    this.noteBack()
     this.flight.lastAnswer = lease.since
     this.engine.leaks?.lent(this)
     for (const item of this.ready) if (item.phase !== null) item.unarm()
@@ -262,7 +262,7 @@ export class Slot extends Holding implements PoolWaiter {
   /** The connection it waits for will not come; another server has one. */
   rejoin(): void {
     this.#borrowed()
-    this.settle()
+    this.stayAtPrimary()
     this.#pump()
   }
 
@@ -273,7 +273,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   answered(op: EngineOp): void {
-    noteTime(this, op, this.ready.length > 0)
+    noteDuration(this, op, this.ready.length > 0)
     this.flight.answered(op, this.lease)
     // The rollback of a transaction that was begun by text may have taken settings back.
     const { hasControl, control } = op.stmt
@@ -294,7 +294,7 @@ export class Slot extends Holding implements PoolWaiter {
   quiet(): void {
     if (this.lease === null) return
     noteStatus(this, this.lease.raw)
-    this.changed()
+    this.settleChanges()
     this.#pump()
   }
 
@@ -309,7 +309,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   override enter(record: TransactionRecord<this>): void {
     super.enter(record)
-    if (this.ready.length > 0) standBehind(this)
+    if (this.ready.length > 0) requeueBehind(this)
   }
 
   /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */
@@ -318,7 +318,7 @@ export class Slot extends Holding implements PoolWaiter {
     const outermost = transaction.parent === null
     if (outermost) this.flight.unreleased = null
     settingsLeft(this, transaction)
-    this.changed()
+    this.settleChanges()
     this.reconsider()
   }
 
@@ -336,7 +336,7 @@ export class Slot extends Holding implements PoolWaiter {
     this.lease = null
     const [typed, pinned] = [this.flight.lost(failure), this.pins !== 0 && this.top === null]
     if (pinned) this.#pinLost = failure
-    this.forgets()
+    this.forgetSession()
     this.stack.lose(failure)
     purgeLost(this, failure, typed, pinned)
     this.#pump()
@@ -349,7 +349,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   handBack(): void | Promise<void> {
     const { lease } = this
-    this.letGo()
+    this.dropLease()
     return lease?.release()
   }
 
@@ -362,7 +362,7 @@ export class Slot extends Holding implements PoolWaiter {
       this.pool.withdraw(this)
       for (const item of this.ready.splice(0)) item.refuseWith(released())
     }
-    this.arrives()
+    this.noteBack()
     if (this.top === null && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null
     this.#closing = deferred()
     return this.#closing.promise
@@ -381,6 +381,6 @@ export class Slot extends Holding implements PoolWaiter {
       if (back === undefined) resolve()
       else void back.then(resolve)
     } else if (this.idlers > 0 && !this.keepsSession && this.lease.raw.status === 'idle') void this.handBack()
-    else this.lease.eased()
+    else this.lease.noteQuiet()
   }
 }

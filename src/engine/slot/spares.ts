@@ -1,9 +1,9 @@
-// Spare reads: plain reads of a scope that run on other connections while its own is busy with a plain read, so that
-// `Promise.all` of reads runs side by side. Only connections that are idle and wanted by nobody are taken; what may change
-// anything waits until all of them have been answered. And what else goes out although its connection waits for an answer: what is
-// issued together with the first statement of a transaction.
+// Spare reads: plain reads of a scope that run on other connections while its own is busy with a plain read, so that reads in
+// `Promise.all` run side by side. They use only connections that are idle and wanted by nobody. A statement that may change anything
+// waits until all of them have been answered. And statements that are issued together with the first one of a transaction, which go out
+// in its unit.
 import { type Failure, type Op, OpState } from '../../driver/driver.ts'
-import { connectTrips } from '../../pool/service.ts'
+import { connectTrips } from '../../pool/service-times.ts'
 import { StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy } from '../../pool/member.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
@@ -23,7 +23,7 @@ export function submit(slot: Holding, op: EngineOp, queue: Item[]): void {
   const { raw } = slot.lease as Lease
   if (op.beside === null || raw.maxInFlight > 1 || raw.join === undefined || !isPlain(op)) return raw.submit(op)
   const ops = [op]
-  for (let next = queue[0]; next instanceof EngineOp && goesWith(slot, op, next); next = queue[0]) {
+  for (let next = queue[0]; next instanceof EngineOp && travelsWith(slot, op, next); next = queue[0]) {
     queue.shift()
     next.starting(raw)
     raw.dirty |= next.stmt.dirties
@@ -33,7 +33,7 @@ export function submit(slot: Holding, op: EngineOp, queue: Item[]): void {
   raw.submitUnit({ ops })
 }
 
-function goesWith(slot: Holding, op: EngineOp, next: EngineOp): boolean {
+function travelsWith(slot: Holding, op: EngineOp, next: EngineOp): boolean {
   if (op.beside?.includes(next) !== true || !isPlain(next) || slot.reads !== null) return false
   if (next.transaction !== op.transaction || next.transaction?.doomed === true || isDue(slot, next)) return false
   return next.stmt.pins === 0 && noteReach(slot, next.stmt, (slot.lease as Lease).raw) === null
@@ -70,7 +70,7 @@ export function sendSpare(slot: Sparing, op: EngineOp): boolean {
  * Where a connection takes several statements at once: a read that takes long, or would stand behind one that does, is sent on an
  * idle connection instead. All others travel one behind the other, at less cost than on connections of their own.
  */
-export function leaves(slot: Sparing, op: EngineOp): boolean {
+export function divert(slot: Sparing, op: EngineOp): boolean {
   const { flight, engine } = slot
   if (flight.head === undefined || op.transaction !== null) return false
   if (flight.headSince === 0 && flight.size === 1) {
@@ -81,7 +81,7 @@ export function leaves(slot: Sparing, op: EngineOp): boolean {
 }
 
 /** A statement was answered: a plain read that takes long wants another connection than those issued with it. */
-export function noteTime(
+export function noteDuration(
   { engine, spares, flight, lease, movable, writes, pool }: Sparing,
   op: EngineOp,
   waits: boolean,
@@ -98,7 +98,7 @@ export function noteTime(
   if (now - since < quickMs) slowReads.delete(op.stmt)
   else if (now - since >= quickMs + headTripMs) {
     slowReads.add(op.stmt)
-    if (more && options.pool.spareReads && movable && writes === 0) pool.wantsMore()
+    if (more && options.pool.spareReads && movable && writes === 0) pool.openForReads()
   }
 }
 

@@ -1,5 +1,5 @@
-// The transactions that are open on a slot, each a savepoint of the one before it. One takes its place on top, and leaves with all
-// that is open inside of it.
+// The stack of transactions that are open on a slot, each a savepoint of the one below it. One enters on top, and leaves with all that
+// is open inside of it.
 import type { Failure } from '../../driver/driver.ts'
 import type { Link } from '../context/chain.ts'
 import type { Handle, Holder } from '../context/frame.ts'

@@ -4,7 +4,7 @@ import type { Failure, Refusal } from '../../driver/driver.ts'
 import { TransactionAbortedError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
 import { clock } from '../../util/clock.ts'
-import type { Standing } from '../../util/line.ts'
+import type { ListNode } from '../../util/linked-list.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import type { Expiring } from '../../util/ticker.ts'
 import type { Pool } from '../../pool/pool.ts'
@@ -48,7 +48,7 @@ export type WaitPhase = 'connection' | 'transaction' | 'cursor'
 
 export abstract class Waiting implements Expiring, Abortable {
   deadline: number = Infinity
-  ticking: Standing<Expiring> | null = null
+  ticking: ListNode<Expiring> | null = null
   /** The statement's own deadline; it covers waiting and running. */
   until: number
   readonly engine: EngineCore
@@ -98,7 +98,7 @@ export abstract class Waiting implements Expiring, Abortable {
   abstract refuse(failure: Failure): void
 
   /** Notes which settings it runs with on `slot`. False: it was refused, because its code has outlived them. */
-  settle(slot: Holder): boolean {
+  fixSettings(slot: Holder): boolean {
     if (this.settings !== undefined) return true
     try {
       this.settings = settingsOn(slot, this.chain, this.handle)
@@ -232,7 +232,7 @@ export abstract class Waiting implements Expiring, Abortable {
 
   /** It has waited for a second. */
   protected tell(phase: WaitPhase): void {
-    if (phase === 'connection') this.pool.recall.tellKeepers()
+    if (phase === 'connection') this.pool.recall.tellHolders()
     else
       notice(
         'waiting-for-transaction',
@@ -300,7 +300,7 @@ interface Beginning {
 
 interface TurnOptions {
   /** Runs only when nothing is in flight. */
-  readonly quiet: boolean
+  readonly untilQuiet: boolean
   /** Needs a raw connection and borrows one if the slot has none. */
   readonly borrows: boolean
   /** It borrows for reads alone, which a replica can do. */
@@ -320,7 +320,7 @@ export class Turn extends Waiting {
   /** The transaction that takes its place then. */
   readonly begins: Beginning | null
   /** The engine's own: it is taken whatever transaction is open. */
-  unasked = false
+  unchecked = false
   readonly #act: () => void
   #resolve: (() => void) | null = null
   #reject: ((failure: unknown) => void) | null = null
@@ -329,7 +329,7 @@ export class Turn extends Waiting {
 
   constructor(engine: EngineCore, chain: Link | undefined, handle: Handle | null, options: TurnOptions) {
     super(engine, chain, handle, options.until ?? Infinity, options.signal ?? null)
-    this.quiet = options.quiet
+    this.quiet = options.untilQuiet
     this.borrows = options.borrows
     this.reads = options.reads === true
     this.begins = options.begins ?? null
@@ -355,7 +355,7 @@ export class Turn extends Waiting {
     this.disarm()
     this.forget()
     this.#failure = failure
-    // What it follows from is heard first, as of a statement.
+    // The error that caused it comes first, as it does for statements.
     if (failure.cause instanceof TransactionAbortedError) clock.setImmediate(() => this.#reject?.(failure))
     else this.#reject?.(failure)
   }
@@ -378,17 +378,17 @@ export class Turn extends Waiting {
 }
 
 /**
- * Waits until what was issued before (or, if `first`, what is on the wire) has been answered. Rejects when that takes
+ * Waits until everything that was issued before has been answered (`back`), or everything on the wire (`front`). Rejects when that takes
  * longer than `until`.
  */
-export async function quiet(
-  slot: { readonly engine: EngineCore; enterUnasked(turn: Turn, first: boolean): void },
+export async function untilQuiet(
+  slot: { readonly engine: EngineCore; enterUnchecked(turn: Turn, place: 'front' | 'back'): void },
   { chain, handle }: { readonly chain: Link | undefined; readonly handle: Handle },
-  first: boolean,
+  place: 'front' | 'back',
   until: number,
 ): Promise<void> {
-  const turn = new Turn(slot.engine, chain, handle, { quiet: true, borrows: false, act: () => {}, until })
+  const turn = new Turn(slot.engine, chain, handle, { untilQuiet: true, borrows: false, act: () => {}, until })
   turn.begin()
-  slot.enterUnasked(turn, first)
+  slot.enterUnchecked(turn, place)
   await turn.wait()
 }

@@ -5,19 +5,19 @@ import { noPlace, type Place } from '../../observe/place.ts'
 import { clock } from '../../util/clock.ts'
 import { thrownError } from '../query/failure.ts'
 import { reportBegin } from '../report.ts'
-import { isLent, sendOwed } from '../slot/control.ts'
+import { isLent, sendPrefix } from '../slot/control.ts'
 import type { OpenTransaction, TransactionPlace } from '../slot/slot.ts'
 import { Turn } from '../slot/waiting.ts'
 import { rollback, windUp } from './ending.ts'
-import type { OpenCursor } from './inside.ts'
+import type { OpenCursor } from './statement-transaction.ts'
 import { ManualTransaction, Transaction } from './transaction.ts'
 import type { TransactionOptions } from './options.ts'
 import { TransactionRecord } from './record.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 
 /** A transaction that begins there. `opens`: who ends it; a cursor opens one for itself alone. */
 export function makeRecord(
-  engine: WorkingEngine,
+  engine: RunningEngine,
   where: TransactionPlace,
   options: TransactionOptions,
   place: Place,
@@ -46,7 +46,7 @@ export function begin(record: OpenTransaction, until: number): Promise<void> | n
 
 function placeLater(record: OpenTransaction, lazy: boolean, until: number): Promise<void> | null {
   const turn = new Turn(record.engine, record.chain, record.where.handle, {
-    quiet: false,
+    untilQuiet: false,
     borrows: !lazy,
     reads: record.reads,
     act: () => takePlace(record),
@@ -58,7 +58,7 @@ function placeLater(record: OpenTransaction, lazy: boolean, until: number): Prom
   return turn.wait()
 }
 
-/** What is done once it has its place. Null: nothing has to be waited for. */
+/** Called once it has its place. Null: nothing has to be waited for. */
 export function begun(record: OpenTransaction): Promise<void> | null {
   if (!record.onStack) return null
   reportBegin(record)
@@ -68,7 +68,7 @@ export function begun(record: OpenTransaction): Promise<void> | null {
 /** Queries of users on the driver's own object belong inside too, so BEGIN cannot wait for the first statement of the engine. */
 async function openNow(record: OpenTransaction): Promise<void> {
   try {
-    await sendOwed(record.slot, record.where.chain, record.handle).wait()
+    await sendPrefix(record.slot, record.where.chain, record.handle).wait()
   } catch (thrown) {
     await rollback(record)
     throw thrown
@@ -125,7 +125,7 @@ function checkNested(record: OpenTransaction, parent: OpenTransaction): void {
 
 /** Opens one that its holder ends. */
 export async function beginManual(
-  engine: WorkingEngine,
+  engine: RunningEngine,
   where: TransactionPlace,
   options: TransactionOptions,
 ): Promise<ManualTransaction> {

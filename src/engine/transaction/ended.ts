@@ -1,4 +1,4 @@
-// The messages for code that runs in a transaction, or in a callback of it, which has ended.
+// The error messages for code of a transaction, or of a callback, that has ended.
 import { noPlace, type Place } from '../../observe/place.ts'
 import { type At, hasEnded } from './state.ts'
 

@@ -14,9 +14,15 @@ import { runIn } from '../context/chain.ts'
 import { failureError, isFailure, thrownError, tookTooLong, uncommittedBy } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
-import { owe, sendCommit as sendCommitWith, sendControl, sendUndoing, undoAlone } from '../slot/sending.ts'
+import {
+  deferRelease,
+  sendCommit as sendCommitWith,
+  sendControl,
+  sendUndoing,
+  sendDeferredRollback,
+} from '../slot/sending.ts'
 import { childOf, purge } from '../slot/queues.ts'
-import { quiet } from '../slot/waiting.ts'
+import { untilQuiet } from '../slot/waiting.ts'
 import { fateOf, noteNumber } from './outcome.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
 import { type Ended, isSpoiled, spoilerOf } from './state.ts'
@@ -48,9 +54,9 @@ export async function commit(record: OpenTransaction): Promise<void> {
     const child = childOf(record)
     if (child !== null) open = `the ${child.describe()}`
     open ??= endStream(record)
-    await issued(record)
+    await whenAnswered(record)
     if (record.resolveCommitMs > 0 && record.begun) {
-      await undoAlone(record.slot)
+      await sendDeferredRollback(record.slot)
       if (commits(record)) await noteNumber(record)
     }
   }
@@ -88,14 +94,14 @@ function sendCommit(record: OpenTransaction): EngineOp | null {
   const at = record.advance(failed ? 'rollback' : 'commit')
   if (at === 'committed') leave(record)
   if (at === 'releasing' && !isLent(slot)) {
-    slot.flight.owesRelease(record)
+    slot.flight.deferRelease(record)
     end(record, 'committed')
   }
   if (at !== 'committing') return null
   const alone = !slot.busy && slot.flight.undone === null
   const op = (record.last = sendCommitWith(slot, record.settings, engine.until(null, handle.defaultsHere())))
   // A COMMIT that changes something may take long: it is waited for.
-  if (alone && (record.own || slot.answers) && slot.writes === record.writesBefore) slot.passOn(op)
+  if (alone && (record.own || slot.answers) && slot.writes === record.writesBefore) slot.handOver(op)
   return op
 }
 
@@ -136,7 +142,7 @@ export async function notCommitted(record: OpenTransaction, thrown: unknown): Pr
   const outcome = record.xid === null ? 'rolled_back' : await fateOf(record)
   end(record, outcome)
   if (outcome === 'committed') return
-  throw outcome === 'unknown' ? outcomeUnknown(record, thrown) : undone(record, thrown)
+  throw outcome === 'unknown' ? outcomeUnknown(record, thrown) : rolledBackError(record, thrown)
 }
 
 /** Whether the server can say whether it was committed: not where it has said that this depends on its replicas. */
@@ -145,10 +151,10 @@ function isAskable({ xid, engine }: OpenTransaction, { fields }: Failure): boole
 }
 
 /** Waits for what was issued inside: statements, and transactions whose callbacks have returned. */
-async function issued(record: OpenTransaction): Promise<void> {
+async function whenAnswered(record: OpenTransaction): Promise<void> {
   const { slot } = record
   for (;;) {
-    await quiet(slot, record, false, Infinity)
+    await untilQuiet(slot, record, 'back', Infinity)
     if (isOvertaken(record)) return
     const { inner } = record
     if (inner?.leaving === true) await inner.whenLeft()
@@ -164,7 +170,7 @@ function commits(record: OpenTransaction): boolean {
 }
 
 /** The error of a transaction whose COMMIT was not answered, and which is known to be rolled back. */
-function undone(record: OpenTransaction, failure: Failure): Error {
+function rolledBackError(record: OpenTransaction, failure: Failure): Error {
   const { cause } = failure
   const late = `The transaction begun at ${record.place} was rolled back: while it was being committed`
   const details = { outcome: 'rolled_back', cause } as const
@@ -190,7 +196,7 @@ function outcomeUnknown(record: OpenTransaction, failure: Failure): CommitOutcom
  * The transaction's own time is over, or its signal aborted, after its callback has returned: what is on the wire is
  * stopped, and nothing is committed that was not yet being committed. Gives the error that its caller gets now.
  */
-export function hurry(record: OpenTransaction, error: Error): Error {
+export function interruptEnding(record: OpenTransaction, error: Error): Error {
   const { slot, last: sent, committing } = record
   const failure: Failure = { kind: 'aborted', outcome: committing ? 'unknown' : 'rolled_back', cause: error }
   if (!committing) {
@@ -250,12 +256,12 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
   if (cancelNow) slot.flight.stop(record, cancelled)
   else {
     try {
-      await quiet(slot, record, true, clock.now() + engine.options.cancelTimeoutMs)
+      await untilQuiet(slot, record, 'front', clock.now() + engine.options.cancelTimeoutMs)
     } catch {
       slot.flight.stop(record, cancelled)
     }
   }
-  await quiet(slot, record, true, Infinity)
+  await untilQuiet(slot, record, 'front', Infinity)
   if (isOvertaken(record)) {
     record.advance('rolled_back')
     return
@@ -268,8 +274,8 @@ export async function rollback(record: OpenTransaction, cancelNow = false): Prom
       if (stray) slot.lease.raw.inForce.lose()
       await sendUndoing(slot, engine.dialect.rollback)
     } else {
-      owe(slot, { savepoint, parent, undone: savepoint })
-      if (isLent(slot) || slot.lease.raw.shared === true) await undoAlone(slot)
+      deferRelease(slot, { savepoint, parent, undone: savepoint })
+      if (isLent(slot) || slot.lease.raw.shared === true) await sendDeferredRollback(slot)
     }
   }
   end(record, 'rolled_back')

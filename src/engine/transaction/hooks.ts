@@ -60,8 +60,8 @@ export async function addHook(kind: HookKind, hook: Hook, find: () => { readonly
 }
 
 /**
- * What follows the fate of a transaction in memory: values that its statements put into objects are put back when it is rolled
- * back. They hear of it before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
+ * Code that follows the fate of a transaction in memory: when it is rolled back, values that its statements put into objects are
+ * taken out again. They hear of it before the code around the transaction goes on, in no context, without awaiting: no hooks of users.
  */
 export class Followers {
   #followers: Follower[] = []

@@ -14,7 +14,7 @@ import {
   committed,
   finish,
   hooksFailed,
-  hurry,
+  interruptEnding,
   notCommitted,
   rollback,
 } from './ending.ts'
@@ -23,10 +23,10 @@ import type { TransactionOptions } from './options.ts'
 import type { TransactionRetry } from './terms.ts'
 import type { Exit } from './state.ts'
 import { clock, sleep } from '../../util/clock.ts'
-import type { Standing } from '../../util/line.ts'
+import type { ListNode } from '../../util/linked-list.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import type { Expiring } from '../../util/ticker.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 
 /** Before the jitter; a longer `intervalMs` stays as it is. */
 const longestPauseMs = 1_000
@@ -38,12 +38,12 @@ interface Attempt<T> {
   readonly result: T
   readonly failed: boolean
   readonly error: unknown
-  readonly goesOn?: boolean
+  readonly endsLater?: boolean
 }
 
 /** The promise of the call itself: nothing stands between it and `work`. */
 export function runManaged<T>(
-  engine: WorkingEngine,
+  engine: RunningEngine,
   where: TransactionPlace,
   work: Work<T>,
   options: TransactionOptions,
@@ -112,7 +112,7 @@ async function run<T>(record: OpenTransaction, work: Work<T>): Promise<T> {
       }
     } else if (!record.committed) attempt = await settle(record, attempt)
   }
-  if (attempt.goesOn !== true) {
+  if (attempt.endsLater !== true) {
     const finishing = finish(record)
     const errors = finishing === null ? [] : await finishing
     if (errors.length > 0 && record.committed) throw hooksFailed(record, errors, attempt.result)
@@ -129,9 +129,9 @@ async function endInTime<T>(
 ): Promise<Attempt<T>> {
   if (interruption.error !== null) {
     interruption.stop()
-    record.forsake('rollback')
+    record.tellFate('rollback')
     void rollback(record, true).then(() => finish(record, false))
-    return { ...attempt, error: interruption.error, failed: true, goesOn: true }
+    return { ...attempt, error: interruption.error, failed: true, endsLater: true }
   }
   const commits = atOnce(record, attempt)
   if (record.committed) {
@@ -148,12 +148,12 @@ async function endInTime<T>(
       return record.committed ? ended : { ...ended, failed: true, error }
     }
     const { committing } = record
-    const told = hurry(record, error as Error)
+    const told = interruptEnding(record, error as Error)
     if (committing && record.xid !== undefined) return await ending
     void ending.then(() => finish(record, false))
-    record.forsake(committing ? 'unknown' : 'rollback')
+    record.tellFate(committing ? 'unknown' : 'rollback')
     const left = rollsBack(record, attempt) ? rolledBack(record, attempt) : { ...attempt, failed: true, error: told }
-    return { ...left, goesOn: true }
+    return { ...left, endsLater: true }
   } finally {
     interruption.stop()
   }
@@ -241,7 +241,7 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
 // callback, or for COMMIT behind it, gets the error at once; the callback itself goes on and finds its transaction ended.
 class Interruption implements Expiring, Abortable {
   deadline: number
-  ticking: Standing<Expiring> | null = null
+  ticking: ListNode<Expiring> | null = null
   /** Why the transaction was interrupted; null while it was not. */
   error: Error | null = null
   readonly #record: OpenTransaction

@@ -42,7 +42,7 @@ const idleTimeout: Check = mustBeNumber(
   (value) => typeof value === 'number' && value > 0 && (value <= longestTimerMs || value === Infinity),
 )
 
-const attempts: Check = integer(0, undefined, true)
+const attempts: Check = integer(0, undefined, 'or Infinity')
 
 const retryChecks: Checks<TransactionRetry> = { limit: attempts, intervalMs: milliseconds(0) }
 

@@ -5,7 +5,7 @@ import { firstColumn } from '../../sql/compiled.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import type { EngineOp } from '../query/op.ts'
 import { sendPast } from '../slot/sending.ts'
-import { quiet } from '../slot/waiting.ts'
+import { untilQuiet } from '../slot/waiting.ts'
 import type { OutcomeQuestion } from '../../sql/dialect.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
 import { clock, sleep } from '../../util/clock.ts'
@@ -59,7 +59,7 @@ export async function fateOf(record: OpenTransaction): Promise<'committed' | 'ro
   }
 }
 
-/** What the server says; `running` too when nobody answered, `unknown` when nobody will. */
+/** The answer of the server; `running` also when nobody answered, `unknown` when nobody will. */
 async function ask(record: OpenTransaction, latest: number): Promise<ReturnType<OutcomeQuestion['read']>> {
   const { engine, slot } = record
   const { outcome } = engine.dialect
@@ -69,7 +69,7 @@ async function ask(record: OpenTransaction, latest: number): Promise<ReturnType<
   const until = Math.min(latest, now + Math.max(shortestWaitMs, (latest - now) / 2))
   try {
     // Its own connection, if that survived, when the pool has no other.
-    if (slot.lease !== null && engine.pool.exhausted) await quiet(slot, record, true, until)
+    if (slot.lease !== null && engine.pool.exhausted) await untilQuiet(slot, record, 'front', until)
     const op = statement(record, outcome.fate, [record.xid], until)
     op.begin()
     if (slot.lease !== null && engine.pool.exhausted) sendPast(slot, [op])

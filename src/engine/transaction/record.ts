@@ -15,7 +15,7 @@ import { reportEnd } from '../report.ts'
 import type { EngineOp } from '../query/op.ts'
 import type { Waiting } from '../slot/waiting.ts'
 import { endedMessage } from './ended.ts'
-import type { Inside, OpenCursor } from './inside.ts'
+import type { StatementTransaction, OpenCursor } from './statement-transaction.ts'
 import { Followers, Hooks } from './hooks.ts'
 import { advance, type At, type Event, hasEnded, type Past, spoilerOf, type State, untouched } from './state.ts'
 import type { TransactionTerms, Where } from './terms.ts'
@@ -25,7 +25,7 @@ import { clock } from '../../util/clock.ts'
 const unplacedMs = 20
 
 /** `S`: its slot, as far as whoever has the record knows it. */
-export class TransactionRecord<S extends Holder = Holder> implements Inside {
+export class TransactionRecord<S extends Holder = Holder> implements StatementTransaction {
   /** For events; 0 until somebody listened to its beginning. */
   id = 0
   /** The one around it, and the savepoint that is open inside of it. */
@@ -336,8 +336,8 @@ export class TransactionRecord<S extends Holder = Holder> implements Inside {
   }
 
   /** Its caller learns now that it was not committed, although it is still being ended. Its followers learn it before. */
-  forsake(fate: Fate): void {
-    this.inner?.forsake(fate)
+  tellFate(fate: Fate): void {
+    this.inner?.tellFate(fate)
     this.#following.tell(fate)
   }
 

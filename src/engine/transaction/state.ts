@@ -60,7 +60,7 @@ export interface Spoiler {
   readonly stmt: Compiled
 }
 
-/** What spoiled a transaction; its statement, if one did and it is known. */
+/** The failure that spoiled a transaction, with its statement, if one failed and is known. */
 export interface Spoiling {
   readonly failure: Failure
   readonly stmt: Compiled | null
@@ -101,7 +101,7 @@ export interface State {
   readonly unsent: boolean
   /** It is open on the server, and COMMIT has not been sent. */
   readonly begun: boolean
-  /** What has followed so far on events that say no more than their name; empty where something has happened. */
+  /** The states that followed so far on events which are a name alone; empty where something has happened. */
   readonly after: Following
 }
 
@@ -242,7 +242,7 @@ export function isSpoiled({ broken, spoiler, afterReturn }: Past): boolean {
   return broken !== null || spoiler !== null || afterReturn !== null
 }
 
-/** What did that, if it is not only that something failed after its callback had returned. */
+/** The failure that spoiled it; null: only something failed after its callback had returned. */
 export function spoilerOf({ broken, spoiler }: Past): Spoiling | null {
   return broken === null || broken === spoiler?.failure ? spoiler : { failure: broken, stmt: null }
 }

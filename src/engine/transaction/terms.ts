@@ -1,4 +1,4 @@
-// How and where a transaction is opened, as its record knows it.
+// The terms of a transaction: its options and the place where it is opened, as its record knows them.
 import type { QueryDefaults } from '../core.ts'
 import type { IsolationLevel } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'

@@ -14,7 +14,7 @@ import type { OpenTransaction, Slot, TransactionPlace } from '../slot/slot.ts'
 import type { Hook } from './hooks.ts'
 import { type TransactionOptions, transactionOptions } from './options.ts'
 import { needsFunction, readAgain } from '../../util/options.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 
 // A handle in the types only: the key of an interface, which a class cannot have without its value.
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging
@@ -34,8 +34,8 @@ export class Transaction extends Executor {
     this.#record = record
   }
 
-  get #engine(): WorkingEngine {
-    return this.#record.engine as WorkingEngine
+  get #engine(): RunningEngine {
+    return this.#record.engine as RunningEngine
   }
 
   /** @internal */
@@ -49,12 +49,12 @@ export class Transaction extends Executor {
   }
 
   /** @internal */
-  override engineHere(): WorkingEngine {
+  override engineHere(): RunningEngine {
     return this.#engine
   }
 
   /** @internal */
-  override engineQuietly(): WorkingEngine {
+  override engineQuietly(): RunningEngine {
     return this.#engine
   }
 
@@ -214,7 +214,7 @@ export class Transaction extends Executor {
 
   override toString(): string {
     const record = this.#record
-    return `Transaction { ${this.#engine.works.stateOf(record)}, ${record.savepoint === '' ? 'outermost' : record.savepoint}, begun at ${record.place} }`
+    return `Transaction { ${this.#engine.runtime.stateOf(record)}, ${record.savepoint === '' ? 'outermost' : record.savepoint}, begun at ${record.place} }`
   }
 }
 
@@ -242,14 +242,14 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
   async commit(): Promise<void> {
     const record = this.#record
     this.#checkOpen('commit')
-    const child = worksOf(record).childOf(record)
+    const child = runtimeOf(record).childOf(record)
     if (child !== null)
       throw new TransactionStateError(
         `commit(): the ${child.describe()} is still open inside. End it first: savepoints end in reverse order.`,
       )
     record.endedAt = record.engine.beginPlace(clock.now())
     try {
-      await worksOf(record).commit(record)
+      await runtimeOf(record).commit(record)
     } catch (thrown) {
       throw thrownError(thrown, record.engine)
     } finally {
@@ -265,7 +265,7 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
     this.#checkOpen('rollback')
     const record = this.#record
     if (record.endedAt === '') record.endedAt = record.engine.beginPlace(clock.now())
-    await worksOf(record).rollback(record)
+    await runtimeOf(record).rollback(record)
     await this.#finish()
   }
 
@@ -283,14 +283,14 @@ export class ManualTransaction extends Transaction implements AsyncDisposable {
 
   async #finish(): Promise<void> {
     const record = this.#record
-    const { finish, hooksFailed } = worksOf(record)
+    const { finish, hooksFailed } = runtimeOf(record)
     const errors = await finish(record)
     if (errors !== null && errors.length > 0) throw hooksFailed(record, errors)
   }
 }
 
-function worksOf({ engine }: OpenTransaction): WorkingEngine['works'] {
-  return (engine as WorkingEngine).works
+function runtimeOf({ engine }: OpenTransaction): RunningEngine['runtime'] {
+  return (engine as RunningEngine).runtime
 }
 
 // The signal that `raiseCommit` and `raiseRollback` throw to leave a transaction early. JavaScript's `catch` catches

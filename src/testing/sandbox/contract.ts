@@ -2,7 +2,7 @@
 // dialect: how its transactions are written, what an error ends, and the state of a session, which each view has for itself.
 import { type CopyPort, type Failure, type Op, OpState, type StatementResult } from '../../driver/driver.ts'
 import type { EngineCore } from '../../engine/core.ts'
-import { OwnOp } from '../../engine/own-op.ts'
+import { InternalOp } from '../../engine/internal-op.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import type { ControlText } from '../../sql/control-text.ts'
 
@@ -80,7 +80,7 @@ export type Answer = Pick<Step, 'tag' | 'count' | 'shape' | 'insertId' | 'failur
  * One operation on the shared connection: a statement of the engine passed on, or one of the sandbox's own. It only keeps what the server
  * answered; scripts read it when the unit is answered, and the job tells the engine.
  */
-export class Step extends OwnOp {
+export class Step extends InternalOp {
   override readonly maxRows: number
   override readonly rows: unknown[]
   readonly results: StatementResult[] | null

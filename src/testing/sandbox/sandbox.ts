@@ -168,8 +168,8 @@ export class Sandbox extends Pool {
     return failure !== null
   }
 
-  override tied(review = false): void {
-    super.tied(review)
+  override noteHeld(review = false): void {
+    super.noteHeld(review)
     if (review) this.connection.reconsider()
   }
 

@@ -1,5 +1,5 @@
-// Names for columns that were declared without one. Drizzle 0.45 leaves them to the builders of one `drizzle({ casing })`,
-// which nothing else can know of; here the columns themselves get them. Drizzle is read by its shape, and not imported.
+// Database names for columns that were declared without one. Drizzle 0.45 leaves them to the builders of one `drizzle({ casing })`,
+// which nothing else can see; here the columns themselves get their names. Drizzle is read by its shape, and not imported.
 import { UsageError } from '../../../errors/index.ts'
 import { viewConfigOf } from './render.ts'
 import { describeType } from '../../../util/options.ts'

@@ -1,5 +1,5 @@
-// How one column's values travel: what the driver reads, and what a parameter is. Models and DDL use it; Drizzle's own
-// decoding differs between its versions, so the columns' kinds are told apart by their names, which do not.
+// The codec of one column: how the driver reads its values, and how a value becomes a parameter. Models and DDL use it. Drizzle's own
+// decoding differs between its versions, so columns are told apart by the names of their kinds, which are the same in both.
 import { ParameterError, ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { DecimalParameter, jsonText } from '../../../sql/parameters.ts'

@@ -1,5 +1,5 @@
-// How many dimensions a column says an array has. Decoding and DDL ask; the element of an array of 0.45 is a column of its
-// own, which they look at themselves.
+// The number of dimensions of an array column. Decoding and DDL ask for it. In Drizzle 0.45 the element of an array is a column too,
+// which the callers look at themselves.
 
 /** Structural: a PostgreSQL column of either version. */
 export interface DimensionsLike {

@@ -1,6 +1,5 @@
-// The commonest of Drizzle's expressions written straight to a text: columns, operators, values and what is put together of
-// them. Drizzle's own way through them takes several times as long. What else there is (subqueries, views, placeholders,
-// JSON) is left to Drizzle. Both versions.
+// A fast writer for the commonest Drizzle expressions: columns, operators, values and combinations of them become text without Drizzle,
+// which takes several times as long. Subqueries, views, placeholders and JSON are left to Drizzle. For both versions.
 import type { Dialect } from '../../../sql/dialect.ts'
 import { hasMethod } from '../../../sql/statement.ts'
 import { type ColumnLike, encode } from './codec.ts'

@@ -1,4 +1,4 @@
-// What Drizzle's objects are, told by the names of their classes: both versions, and any copy of them.
+// The kinds of Drizzle's objects, told by the names of their classes: in both versions, and in any copy of the package.
 
 const kinds = ['StringChunk', 'SQL', 'Name', 'Column', 'Param', 'Table', 'other'] as const
 /** `data` is no class of Drizzle's. */

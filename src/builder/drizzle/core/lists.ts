@@ -1,5 +1,5 @@
-// Lists of values in conditions: `in ($1, $2, …)` becomes `= any($1)`, whose text is one whatever the length, and which the
-// 65,535 parameters of the protocol do not limit. And what Drizzle alone can write, with its values encoded by us beforehand.
+// Lists of values in conditions: `in ($1, $2, …)` becomes `= any($1)`. Its text is the same for every length, and the limit of 65,535
+// parameters does not apply. And expressions that only Drizzle can write, whose values are encoded here beforehand.
 import { arrayText, plainText } from '../../../postgres/text-forms.ts'
 import { type ColumnLike, encode, isArrayColumn } from './codec.ts'
 import { type Chunk, chunkText, kindOf } from './kinds.ts'

@@ -1,5 +1,5 @@
-// What a table declares beside its columns: keys, indexes, checks. Drizzle exports a function for each family of databases; that of MySQL
-// is written here by the shape of what it reads, so that nobody loads Drizzle's part for a database that is not used.
+// The declarations of a table beside its columns: keys, indexes, checks. Drizzle exports a function for each family of databases. The
+// one for MySQL is written here, by the shape of the objects it reads, so that Drizzle's part for MySQL is not loaded for PostgreSQL.
 import { getTableColumns, type Column, type SQL, type Table } from 'drizzle-orm'
 import { getTableConfig } from 'drizzle-orm/pg-core'
 import { isOfMysql, namesOf } from './kinds.ts'

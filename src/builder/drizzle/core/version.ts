@@ -1,5 +1,5 @@
-// Whether the Drizzle that is installed is one that columns and tables can be read of. Models and DDL ask before they read
-// anything. It imports Drizzle, as they do: what must load without it never imports this.
+// Checks that the installed Drizzle is a version whose columns and tables can be read. Models and DDL call it before they read
+// anything. It imports Drizzle, as they do: code that must load without Drizzle never imports this.
 import { npmVersion } from 'drizzle-orm/version'
 import { UsageError } from '../../../errors/index.ts'
 

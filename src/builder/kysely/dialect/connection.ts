@@ -1,5 +1,5 @@
-// What Kysely takes for one connection: an executor of Genever, with a stack of the transaction and savepoints that Kysely
-// has opened by hand. Made by the driver. It borrows nothing itself, and hands errors through as they are.
+// The object that Kysely takes for one connection: an executor of Genever, with a stack of the transaction and savepoints that Kysely
+// has opened by hand. Made by the driver. It borrows nothing itself, and passes errors on as they are.
 import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
 import type { Executor } from '../../../engine/query/executor.ts'
 import type { Status } from '../../../engine/query/execute.ts'

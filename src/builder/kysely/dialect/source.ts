@@ -1,5 +1,5 @@
-// What a Kysely runs on, and the two ways of taking a connection from it. Called by drivers. Nothing is borrowed here but
-// for a caller who may give up waiting.
+// The source of connections for a Kysely instance: the executor it runs on, and the two ways of taking a connection from it. Called by
+// drivers. Only a caller that may give up waiting borrows here.
 import { Connection } from '../../../engine/connection.ts'
 import type { Slot } from '../../../engine/slot/slot.ts'
 import { ambientDefaults, ambientFrame } from '../../../engine/context/chain.ts'

@@ -1,4 +1,4 @@
-// What is asked of a pooler before anybody uses a session through it.
+// Asks a pooler, before a session through it is used, whether it keeps prepared statements for its clients.
 import { ofPgBouncer, probe, probeName } from '../prepared/pooler.ts'
 import { silentOp } from '../reset.ts'
 import type { Session } from '../session.ts'

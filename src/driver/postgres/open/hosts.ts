@@ -1,6 +1,6 @@
-// Several servers for one engine: in what order they are tried, and which of them will do. For every PostgreSQL driver.
-// A driver opens one session at one place; here it is asked for one after the other until a server fits. A name may lead to several
-// addresses, which are places of the same kind.
+// Several servers for one engine: the order in which they are tried, and which of them fits. For every PostgreSQL driver: a driver
+// opens a session at one place, and is asked for one place after the other until a server fits. A host name may have several addresses,
+// which count as places of the same kind.
 import { ConnectError } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver.ts'
@@ -8,7 +8,7 @@ import { isAddress } from '../../option-checks.ts'
 import type { Session } from '../session.ts'
 import { before, clock } from '../../../util/clock.ts'
 import type { HostPlace } from '../parameters/server-options.ts'
-import { race, type Runner } from './race.ts'
+import { race, type ConnectAttempt } from './race.ts'
 import { endOf } from './start-session.ts'
 
 export interface HostChoice {
@@ -23,7 +23,7 @@ export interface HostChoice {
 }
 
 /** Opens a session at one place; rejects with a `Failure`. */
-type Opening = (place: HostPlace, hooks: ConnectionHooks, deadline: number, runner: Runner) => Promise<Session>
+type Opening = (place: HostPlace, hooks: ConnectionHooks, deadline: number, runner: ConnectAttempt) => Promise<Session>
 
 interface Attempt {
   readonly place: HostPlace
@@ -64,7 +64,7 @@ export async function openFirst(
   /** Null: this host is no use, whichever of its addresses is tried. */
   async function openAt(
     place: HostPlace,
-    runner: Runner,
+    runner: ConnectAttempt,
     until: number,
     wanted: TargetSessionAttrs,
   ): Promise<Session | 'next' | null> {
@@ -76,7 +76,7 @@ export async function openFirst(
       opened.destroy({ kind: 'closed', outcome: 'not_started' })
       attempts.push({ place, failure: null, role })
     } catch (thrown) {
-      if (runner.beaten) return 'next'
+      if (runner.abandoned) return 'next'
       const failure = thrown as Failure
       const last = !choice.unreachable(failure)
       if (choice.final(failure) || (last && places.length === 1)) throw failure as unknown

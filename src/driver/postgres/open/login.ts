@@ -1,11 +1,11 @@
-// What a server may ask for while a connection is being opened, and in which order. Shown every message before it is answered,
-// whoever answers: a password leaves in clear only where that was allowed or the server is known, and nobody is logged in by a
-// server that has not proved that it knows the password too.
+// Checks the messages of a server during login, and their order. It is shown every message before somebody answers it. A password
+// leaves in clear only where that was allowed or the server is known, and a login succeeds only with a server that has proved that it
+// knows the password too.
 import { ProtocolError, UsageError } from '../../../errors/index.ts'
 import { unreadable } from '../../../postgres/encoding.ts'
 import { readsBy } from '../../../postgres/verdict.ts'
 import { header, Message } from '../inbox.ts'
-import { receiveAside } from '../message-reader.ts'
+import { receiveAsync } from '../message-reader.ts'
 
 /** AuthenticationRequest, by its number. */
 export const Auth = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const
@@ -16,14 +16,14 @@ export class Login {
   /** Of the settings by which it reads texts; the search_path since PostgreSQL 18. */
   readonly announced: Map<string, string> = new Map()
   readonly #cleartext: boolean
-  readonly #ways: readonly string[] | null
+  readonly #methods: readonly string[] | null
   #asked = -1
-  #known = false
+  #authenticated = false
 
   /** @param cleartext Whether the password may be sent as it is. @param ways The only ways to log in. */
   constructor(cleartext: boolean, ways: readonly string[] | null = null) {
     this.#cleartext = cleartext
-    this.#ways = ways
+    this.#methods = ways
   }
 
   /** @throws {UsageError} for what is not allowed here. @throws {ProtocolError} for what may not come now. */
@@ -31,9 +31,9 @@ export class Login {
     if (type === Message.authentication) this.#request(bytes, at, end)
     else if (type === Message.errorResponse) return
     else if (type === Message.notice || (type === Message.negotiation && this.#asked < 0)) return
-    else if (type === Message.parameterStatus && this.#known)
-      receiveAside(type, bytes, at, end, { notice() {}, notification() {}, parameter: this.#parameter })
-    else if (!this.#known || (type !== Message.backendKey && type !== Message.readyForQuery))
+    else if (type === Message.parameterStatus && this.#authenticated)
+      receiveAsync(type, bytes, at, end, { notice() {}, notification() {}, parameter: this.#parameter })
+    else if (!this.#authenticated || (type !== Message.backendKey && type !== Message.readyForQuery))
       throw new ProtocolError(
         `a message of type ${JSON.stringify(String.fromCharCode(bytes[at - header] ?? 0))} at login`,
       )
@@ -50,12 +50,14 @@ export class Login {
     const asked = end >= at + 4 ? bytes.readInt32BE(at) : -1
     const before = this.#asked
     this.#asked = asked
-    if (this.#known || !follows(asked, before)) throw new ProtocolError('an authentication request out of place')
-    const way = asked === Auth.ok && before !== -1 ? undefined : wayOf[asked]
-    if (this.#ways !== null && way !== undefined && !this.#ways.includes(way)) throw wayRefused(way, this.#ways)
+    if (this.#authenticated || !follows(asked, before))
+      throw new ProtocolError('an authentication request out of place')
+    const way = asked === Auth.ok && before !== -1 ? undefined : methodOf[asked]
+    if (this.#methods !== null && way !== undefined && !this.#methods.includes(way))
+      throw methodRefused(way, this.#methods)
     if (asked === Auth.cleartext && !this.#cleartext) throw cleartextRefused()
     if (asked === Auth.sasl) checkMechanisms(bytes.toString('latin1', at + 4, end).split('\0'))
-    if (asked === Auth.ok) this.#known = true
+    if (asked === Auth.ok) this.#authenticated = true
   }
 }
 
@@ -74,7 +76,7 @@ function follows(asked: number, before: number): boolean {
 }
 
 /** The name that `require_auth` has for a request. */
-const wayOf: Readonly<Record<number, string>> = {
+const methodOf: Readonly<Record<number, string>> = {
   [Auth.ok]: 'none',
   [Auth.cleartext]: 'password',
   [Auth.md5]: 'md5',
@@ -93,7 +95,7 @@ function checkMechanisms(offered: readonly string[]): void {
   )
 }
 
-function wayRefused(way: string, ways: readonly string[]): UsageError {
+function methodRefused(way: string, ways: readonly string[]): UsageError {
   const asked = way === 'none' ? 'asks for no password' : `asks for a login by ${way}`
   return new UsageError(`The server ${asked}, and require_auth allows only ${ways.join(', ')}. Nothing was sent to it.`)
 }

@@ -1,5 +1,5 @@
-// From the options of a server to a session: which place is tried, with TLS or without, and what a failure there means for the
-// next attempt. For every driver that reaches PostgreSQL over the network; each opens one session at one place.
+// Opens a session from the options of a server: chooses the place to try, with TLS or without, and decides by a failure what is tried
+// next. For every driver that reaches PostgreSQL over the network.
 import { ConnectError, UsageError } from '../../../errors/index.ts'
 import { postgres } from '../../../postgres/dialect.ts'
 import { explain } from '../../../postgres/sqlstate.ts'
@@ -9,7 +9,7 @@ import { textIn, tlsTrouble } from '../../../util/thrown.ts'
 import type { ConnectionHooks, Driver, Failure } from '../../driver.ts'
 import { isAddress } from '../../option-checks.ts'
 import { isPlace, openFirst } from './hosts.ts'
-import type { Runner } from './race.ts'
+import type { ConnectAttempt } from './race.ts'
 import { NotOpened } from './start-session.ts'
 import { poolerOf } from '../prepared/pooler.ts'
 import { type HostPlace, parseServerOptions, type ServerOptions } from '../parameters/server-options.ts'
@@ -50,7 +50,7 @@ export type OpenAt = (
   options: ServerOptions,
   hooks: ConnectionHooks,
   deadline: number,
-  runner: Runner | null,
+  runner: ConnectAttempt | null,
   /** Settings of the session beside those of the options. */
   more: Readonly<Record<string, string>>,
 ) => Promise<Session>
@@ -59,7 +59,7 @@ type Attempt = (
   options: ServerOptions,
   hooks: ConnectionHooks,
   deadline: number,
-  runner: Runner | null,
+  runner: ConnectAttempt | null,
 ) => Promise<Session>
 
 /** Whatever a role or a database says, the server writes every digit of a float, as it does by itself. (1 does so since version 12.) */
@@ -89,8 +89,12 @@ async function openServer(
   openAt: Attempt,
 ): Promise<Session> {
   const { host = 'localhost', port = 5432, places, targetSessionAttrs: target = 'any' } = options
-  const at = (place: ServerOptions, told: ConnectionHooks, until: number, runner: Runner | null): Promise<Session> =>
-    withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until, runner))
+  const at = (
+    place: ServerOptions,
+    told: ConnectionHooks,
+    until: number,
+    runner: ConnectAttempt | null,
+  ): Promise<Session> => withFallback(bare<ServerOptions>(options, place), (each) => openAt(each, told, until, runner))
   if (places === undefined && target === 'any' && isPlace(host)) return at({}, hooks, deadline, null)
   const choice = {
     places: places ?? [{ host, port }],

@@ -1,5 +1,5 @@
-// Several addresses of one host, each tried beside those that have not answered yet, until one of them is connected: "Happy
-// Eyeballs", RFC 8305. It knows no driver: each says which socket an attempt waits for.
+// Connects to one host that has several addresses. Each is tried beside those that have not answered yet, until one of them is
+// connected: "Happy Eyeballs", RFC 8305. It knows no driver: each attempt says which socket it waits for.
 import { clock } from '../../../util/clock.ts'
 
 /** The "Connection Attempt Delay" of RFC 8305. */
@@ -12,25 +12,25 @@ interface Dialled {
 }
 
 /** One attempt. */
-export class Runner {
-  readonly #connected: (runner: Runner) => void
+export class ConnectAttempt {
+  readonly #connected: (runner: ConnectAttempt) => void
   #socket: Dialled | null = null
   /** Another one was connected first: its socket is closed. */
-  beaten = false
+  abandoned = false
 
-  constructor(connected: (runner: Runner) => void) {
+  constructor(connected: (runner: ConnectAttempt) => void) {
     this.#connected = connected
   }
 
   /** It has begun to connect this socket. */
-  dials(socket: Dialled): void {
+  connects(socket: Dialled): void {
     this.#socket = socket
-    if (this.beaten) socket.destroy()
+    if (this.abandoned) socket.destroy()
     else socket.once('connect', () => this.#connected(this))
   }
 
-  beat(): void {
-    this.beaten = true
+  abandon(): void {
+    this.abandoned = true
     this.#socket?.destroy()
   }
 }
@@ -43,18 +43,18 @@ export class Runner {
  */
 export function race<P, R>(
   addresses: readonly P[],
-  attempt: (address: P, runner: Runner) => Promise<R | 'next'>,
+  attempt: (address: P, runner: ConnectAttempt) => Promise<R | 'next'>,
 ): Promise<R | 'next'> {
   const waiting = [...addresses]
-  const running = new Map<Runner, P>()
+  const running = new Map<ConnectAttempt, P>()
   let timer: NodeJS.Timeout | undefined
-  const alone = (runner: Runner): void => {
+  const alone = (runner: ConnectAttempt): void => {
     clock.clearTimeout(timer)
     for (const [other, address] of running)
       if (other !== runner) {
         running.delete(other)
         waiting.push(address)
-        other.beat()
+        other.abandon()
       }
   }
   return new Promise((resolve, reject) => {
@@ -65,12 +65,12 @@ export function race<P, R>(
         if (running.size === 0) resolve('next')
         return
       }
-      const runner = new Runner(alone)
+      const runner = new ConnectAttempt(alone)
       running.set(runner, address)
       if (waiting.length > 0) timer = clock.setTimeout(begin, delayMs)
       attempt(address, runner).then(
         (result) => {
-          if (runner.beaten) return
+          if (runner.abandoned) return
           if (result !== 'next') {
             alone(runner)
             resolve(result)
@@ -80,7 +80,7 @@ export function race<P, R>(
           begin()
         },
         (error: unknown) => {
-          if (runner.beaten) return
+          if (runner.abandoned) return
           alone(runner)
           // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a failure is data
           reject(error)

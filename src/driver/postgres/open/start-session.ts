@@ -1,4 +1,4 @@
-// A session over a wire that the server has let in. For every driver that reaches PostgreSQL over the network.
+// Starts a session over an authenticated wire, for every driver that reaches PostgreSQL over the network.
 import { State } from '../../../postgres/sqlstate.ts'
 import type { ConnectionHooks, Failure, Proof } from '../../driver.ts'
 import type { Login } from './login.ts'
@@ -14,7 +14,7 @@ let opened = 0
 /** What the driver itself found while it opened a connection: no words of the server. The engine adds which server it was. */
 export class NotOpened extends Error {}
 
-export interface LetIn {
+export interface Authenticated {
   readonly processId: number | null
   readonly login: Login
   readonly shared: Shared
@@ -26,7 +26,7 @@ export async function startSession(
   wire: Wire & { attach(session: Session): void },
   hooks: ConnectionHooks,
   options: ServerOptions,
-  { processId, login, shared, binary = false }: LetIn,
+  { processId, login, shared, binary = false }: Authenticated,
   deadline: number,
 ): Promise<Session> {
   const session = new Session(wire, hooks, {

@@ -1,5 +1,5 @@
-// The file of passwords of libpq: which of its lines is for a server, a database and a user. Asked for each connection whose
-// server wants a password and nobody gave one, so what is changed in it holds for the next connection.
+// The password file of libpq: finds the line for a server, a database and a user. It is read for each connection whose server wants a
+// password that nobody gave, so a change of the file holds for the next connection.
 import { ConnectError } from '../../../errors/index.ts'
 
 export interface PasswordPlace {

@@ -1,5 +1,5 @@
-// The connection options of the drivers that reach a PostgreSQL server: what is known, what is refused. Called once per engine,
-// before anything is opened. What they say of a start-up and of a password in clear is read from them here as well.
+// The connection options of the drivers that reach a PostgreSQL server, read and checked once per engine, before anything is opened.
+// And the parts of a login that follow from them: the start-up options, the password, and whether it may be sent in clear.
 import type { ConnectionOptions } from 'node:tls'
 import { InvalidOptionError, type OptionProblem } from '../../../errors/index.ts'
 import type { TargetSessionAttrs } from '../../descriptor.ts'

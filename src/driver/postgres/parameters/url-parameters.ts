@@ -1,6 +1,6 @@
-// The parameters that may follow the "?" of a PostgreSQL URL, as a table: what libpq and the hosts of databases write there,
-// what each of them becomes, and what is refused with the option to use instead.
-import { isConforming, isUtf8, settingMisread } from '../../../util/options.ts'
+// The parameters that may follow the "?" of a PostgreSQL URL, as a table: those of libpq and of database hosts, the option that each
+// becomes, and those that are refused, with the option to use instead.
+import { isConforming, isUtf8, settingMisread } from '../../../sql/settings.ts'
 import type { Parameter, Reader, Said } from '../../descriptor.ts'
 import {
   connectTimeout,
@@ -66,18 +66,18 @@ const fileOfKey: Reader = (value) =>
 
 const on: Readonly<Record<string, Said>> = { '1': {} }
 
-const waysToLogIn = ['scram-sha-256', 'md5', 'password', 'none']
+const authMethods = ['scram-sha-256', 'md5', 'password', 'none']
 const absent = ['gss', 'sspi', 'oauth']
 
 /** A list of ways that will do, or of those that will not, each with a `!` in front. */
-const waysOf: Reader = (value) => {
+const authMethodsOf: Reader = (value) => {
   const ways = value.split(',')
   const refused = ways.filter((way) => way.startsWith('!'))
   if (refused.length > 0 && refused.length < ways.length) return problem('may not mix ways with a "!" and without')
   const names = ways.map((way) => way.replace(/^!/, ''))
-  if (!names.every((name) => waysToLogIn.includes(name) || absent.includes(name)) || new Set(names).size < names.length)
-    return problem(`must be a list of ${waysToLogIn.join(', ')}, or of these with a "!" in front`)
-  const requireAuth = waysToLogIn.filter((way) => names.includes(way) === (refused.length === 0))
+  if (!names.every((name) => authMethods.includes(name) || absent.includes(name)) || new Set(names).size < names.length)
+    return problem(`must be a list of ${authMethods.join(', ')}, or of these with a "!" in front`)
+  const requireAuth = authMethods.filter((way) => names.includes(way) === (refused.length === 0))
   if (requireAuth.length === 0) return problem('leaves no way to log in that Genever knows')
   if (value === '!password') return { value: { allowCleartextPassword: false } }
   return { value: { allowCleartextPassword: requireAuth.includes('password') && refused.length === 0, requireAuth } }
@@ -105,7 +105,7 @@ export const postgresParameters: ReadonlyMap<string, Parameter> = new Map<string
   ['passfile', { read: (passwordFile) => ({ value: { passwordFile } }), variable: 'PGPASSFILE' }],
   ['service', { read: (service) => ({ value: { service } }) }],
   ['servicefile', { read: (serviceFile) => ({ value: { serviceFile } }) }],
-  ['require_auth', { read: waysOf, variable: 'PGREQUIREAUTH' }],
+  ['require_auth', { read: authMethodsOf, variable: 'PGREQUIREAUTH' }],
   ['connect_timeout', { read: connectTimeout, variable: 'PGCONNECT_TIMEOUT' }],
   ['client_encoding', { read: encoding, variable: 'PGCLIENTENCODING' }],
   ['options', { read: commandLine, variable: 'PGOPTIONS' }],

@@ -1,5 +1,5 @@
-// A statement that runs before the server has described its columns to this session. Other sessions may know them: the formats of its
-// rows follow from that. If the columns turn out to be others, the rows are read as they came.
+// A statement that runs on a session before the server has described its columns there. If another session knows them, the formats of
+// its rows are chosen by that. If the columns turn out to be others, the rows are read as they came.
 import type { Compiled, RowSpec, Shape } from '../../../sql/compiled.ts'
 import type { Meaning } from '../../../sql/dialect.ts'
 import type { TypeBook } from '../../../postgres/types/book.ts'

@@ -1,5 +1,5 @@
-// Statements that are prepared by name behind a transaction pooler, which keeps them for each of its clients and parses them again
-// in whatever session of the server answers. It knows statements by their texts and declared types, so these decide the names here.
+// Statements that are prepared by name behind a transaction pooler. The pooler keeps them for each of its clients and parses them again
+// in whichever session of the server answers. It knows statements by their texts and declared types, so these decide the names here.
 import { type Compiled, ownRead } from '../../../sql/compiled.ts'
 
 /** A statement as the pooler knows it. */

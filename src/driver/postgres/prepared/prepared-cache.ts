@@ -2,9 +2,9 @@
 // there are too many. Exchanges plan their steps here. It sends nothing; it only says what to close.
 import type { ConnectionHooks, Op } from '../../driver.ts'
 import type { Compiled } from '../../../sql/compiled.ts'
-import { endsAll, namesMoved } from '../op-rules.ts'
+import { endsTransaction, namesMoved } from '../op-rules.ts'
 import type { MessageWriter } from '../message-writer.ts'
-import type { NameSpace } from '../name-space.ts'
+import type { NameResolution } from '../name-resolution.ts'
 import type { Status } from '../outcome.ts'
 import { hasLiterals } from '../../../postgres/reading.ts'
 import { type Pooler, probe, probeName } from './pooler.ts'
@@ -43,7 +43,7 @@ interface Closing {
  */
 export class PreparedCache {
   readonly #limit: number
-  readonly #names: NameSpace
+  readonly #names: NameResolution
   /** Null: the session is the server's, or statements are not prepared through what is in between. */
   readonly #pooler: Pooler | null
   readonly #told: Told
@@ -62,7 +62,7 @@ export class PreparedCache {
   /** Counts units. */
   #unit = 0
 
-  constructor({ statementCacheSize, pooler }: Limits, names: NameSpace, told: Told = {}) {
+  constructor({ statementCacheSize, pooler }: Limits, names: NameResolution, told: Told = {}) {
     this.#limit = statementCacheSize
     this.#pooler = pooler ?? null
     this.#told = told
@@ -304,7 +304,7 @@ export class PreparedCache {
     for (const name of names) writer.closeStatement(name)
     if (dropped.length === 0) return names.length
     const portals = dropped.splice(0)
-    if (status === 'idle' || endsAll(ops)) return names.length
+    if (status === 'idle' || endsTransaction(ops)) return names.length
     for (const name of portals) writer.closePortal(name)
     return names.length + portals.length
   }

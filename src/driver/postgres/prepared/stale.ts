@@ -1,4 +1,4 @@
-// What the server's refusal of a statement says of what was known of it: whether it is missing, stale, or was refused before it ran.
+// Judges the refusal of a prepared statement: the server lacks it, it is stale, or it was refused before it ran.
 import type { Meaning } from '../../../sql/dialect.ts'
 import type { Prepared } from './statement.ts'
 

@@ -1,4 +1,4 @@
-// A statement that a session has prepared, and what is remembered of it there.
+// A statement that a session has prepared, with its shape and its decoder.
 import type { RowSpec, Shape } from '../../../sql/compiled.ts'
 import type { PooledName } from './pooler.ts'
 import type { RowDecoder } from '../rows/row-decoder.ts'

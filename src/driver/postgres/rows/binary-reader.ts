@@ -1,5 +1,5 @@
-// Fields of lists from bytes to values: the binary form of common types, and text that a cast made where it differs from
-// what the type itself writes. A value is the same as that of a column that comes as text.
+// Reads fields of lists from bytes: the binary form of common types, and text where a cast writes it in another form than the type
+// itself. Each value equals that of a column that comes as text.
 import { ProtocolError } from '../../../errors/index.ts'
 import type { Field } from '../../../sql/compiled.ts'
 import {

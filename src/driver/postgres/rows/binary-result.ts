@@ -1,6 +1,6 @@
-// Columns that are asked for in binary. The values of numbers, booleans, times, bytes and arrays are read from it for less. Texts are the
-// same bytes in either format, and a server may need half of the time to send long ones so: for text it makes a copy of each and counts
-// it. JSON, uuid and numeric are read from text for less. A value is the same in either format.
+// Columns that are asked for in the binary format. Numbers, booleans, times, bytes and arrays are cheaper to read from it. Texts are
+// the same bytes in either format, but the server may need half of the time to send long ones in binary, because it copies and counts
+// each text. JSON, uuid and numeric are cheaper to read from text. A value is the same in either format.
 import {
   isTrue,
   localTimestamp,

@@ -1,5 +1,5 @@
-// One field of a DataRow, from its bytes to a value. Text goes through the readers of the type table; what most columns are
-// (numbers, booleans) is read from the bytes, without a text in between. Used by row decoders, which keep the readers.
+// Reads one field of a DataRow. Text goes through the readers of the type table. Numbers and booleans, which most columns are, are read
+// from the bytes without a text in between. Row decoders use and keep these readers.
 import { ProtocolError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import {

@@ -1,6 +1,6 @@
-// Rows by code that is made for their columns: one function without a loop, a call and a look-up for each value. It gives what the
-// interpreted decoder gives, and throws where that throws. Worth its making only where many rows follow; where the process may
-// not make code from text, there is none.
+// Generates code that reads the rows of given columns: one function, without a loop and without a look-up for each value. It gives the
+// same values as the interpreted decoder, and throws where that throws. It pays only where many rows follow, and is not used where the
+// process may not make code from text.
 import type { RowSpec } from '../../../sql/compiled.ts'
 import { mayMakeCode, mostMembers } from '../../row-tree.ts'
 import { epoch } from './binary-reader.ts'

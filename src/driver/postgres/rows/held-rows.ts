@@ -1,5 +1,5 @@
-// The rows of a portal that have come and that nobody has read: their bytes, out of the memory that V8 collects. A row becomes an object
-// when somebody asks for it, so objects that are soon read do not grow old while they wait. The memory is used again by all portals.
+// The rows of a portal that have arrived and were not read: their bytes, outside of the memory that V8 collects. A row becomes an
+// object when somebody asks for it, so objects that are read soon do not grow old while they wait. All portals use the memory again.
 import type { Failure, HeldRows } from '../../driver.ts'
 import { endOf, header } from '../inbox.ts'
 import { isMisfit } from './field-reader.ts'

@@ -1,5 +1,5 @@
-// Rows that are read later: the bytes of those whose columns have types that are not known yet, until these have been looked up. And how
-// the rows of an open portal are read.
+// Rows that are read later, because the types of their columns are not known yet: their bytes are kept until the types have been looked
+// up. And how the rows of an open portal are read.
 import type { Shape } from '../../../sql/compiled.ts'
 import type { Bytes, RowDecoder } from './row-decoder.ts'
 import { unreadColumn } from './unread-column.ts'

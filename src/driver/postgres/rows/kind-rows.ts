@@ -1,5 +1,5 @@
-// Rows of several kinds in one result, in columns side by side. A row has values in the columns of its kind and NULL in all others: these
-// are not looked at. A number in front tells the kind, or the first value that there is.
+// Rows of several kinds in one result, with the columns of all kinds side by side. A row has values in the columns of its kind and NULL
+// in all others, which are not looked at. A number in front tells the kind, or else the first value that is not NULL.
 import type { Field, Kinds } from '../../../sql/compiled.ts'
 import { generateAfter } from '../../row-tree.ts'
 import { int32, misfit, readAll } from './field-reader.ts'

@@ -1,5 +1,5 @@
-// A list that came in one column: an array of records, each in PostgreSQL's binary format, which become arrays of fields. The
-// server tells the types of fields by columns beside the list, so what a domain is of and what was altered is known.
+// Reads a list that came in one column: an array of records in PostgreSQL's binary format, which become arrays of fields. Columns
+// beside the list tell the types of its fields, so domains and altered columns are read rightly.
 import type { Field, ListField, ListSpec } from '../../../sql/compiled.ts'
 import type { Reading } from '../../../postgres/type-table.ts'
 import { binaryReader, castReader } from './binary-reader.ts'

@@ -1,4 +1,4 @@
-// The forms in which rows are read. Types only.
+// The interfaces of row decoders. Types only.
 
 /** With the methods that Node.js has beneath `toString`: for short fields they take half of the time. */
 export interface Bytes extends Buffer {

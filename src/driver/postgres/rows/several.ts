@@ -1,5 +1,5 @@
-// The statements of one text, which the server answers one after the other: the rows of the operation are those of the last
-// statement, and an operation that wants them has the results of all.
+// The results of a text with several statements. The rows of the operation are those of the last statement; an operation that asks for
+// them gets the results of all.
 import type { Op, StatementResult } from '../../driver.ts'
 import type { Field } from '../../../sql/compiled.ts'
 import { Phase, type Step } from '../step.ts'

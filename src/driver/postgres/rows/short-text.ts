@@ -1,5 +1,5 @@
-// Short texts, of which rows are full. A call of Node's for each costs more than to look at the bytes here, and one call with the codes of
-// all characters makes no text for each of them in between.
+// Reads short texts, of which rows are full, without a call into Node's C++ for each: that call costs more than to look at the bytes
+// here. One call with the codes of all characters makes one text, and none for each character.
 import type { Bytes } from './row-decoder.ts'
 
 /** Longer ones cost a call of Node's less. */

@@ -1,5 +1,5 @@
-// The rows of an answer as they stand in what has arrived, one message behind the other: all of them are read in one loop, or kept. It
-// knows no connection; whose rows they are and that they may come now is for the exchange to know.
+// Reads the rows of an answer in one loop, as they stand one behind the other in the received bytes, or keeps them. It knows no
+// connection; the exchange decides whose rows they are and that they may come now.
 import { OpState } from '../../driver.ts'
 import { endOf, header, Message } from '../inbox.ts'
 import type { Step } from '../step.ts'

@@ -1,5 +1,5 @@
-// What is known of a driver that reaches PostgreSQL over the network, before it is loaded; and the PG… variables: what a postgres
-// URL and the options leave out is read from them, as libpq does. Read once per engine, when it is opened.
+// The part of a descriptor that all drivers share which reach PostgreSQL over the network. And the PG… variables and service files of
+// libpq, which give the values that a URL and the options leave out. They are read once per engine, when it is opened.
 import type { OptionProblem } from '../../../errors/index.ts'
 import { bare } from '../../../util/options.ts'
 import type { Descriptor, Environment, Known, Said } from '../../descriptor.ts'
@@ -11,7 +11,7 @@ import { completeTls, postgresParameters, refusedParameters } from './url-parame
 const fs = () => process.getBuiltinModule('node:fs')
 
 /** But for its name, its schemes and how it is loaded. */
-export const overNetwork: Omit<Descriptor, 'name' | 'schemes' | 'load'> = {
+export const networkDescriptor: Omit<Descriptor, 'name' | 'schemes' | 'load'> = {
   also: ['postgres'],
   where: 'server',
   options: serverOptions,

@@ -1,4 +1,5 @@
-// Where a cursor goes when it is first read: into the transaction that is open around it, or into one that is opened for it alone.
+// Finds the transaction for a cursor that is read for the first time: the one that is open around it, or one that is opened for it
+// alone.
 import { UsageError } from '../../errors/index.ts'
 import type { Compiled } from '../../sql/compiled.ts'
 import { readAgain } from '../../util/options.ts'
@@ -7,23 +8,23 @@ import type { Handle } from '../context/frame.ts'
 import { fromAround } from '../context/place.ts'
 import type { From } from '../core.ts'
 import { readsAlone } from '../hosts/route.ts'
-import { CursorHome, type CursorWait, type Guest, partsOf } from '../query/cursor-home.ts'
+import { CursorTransaction, type CursorWait, type UnplacedCursor, partsOf } from '../query/cursor-transaction.ts'
 import { notForReplicas } from '../query/query-terms.ts'
 import type { Runner } from '../query/runner.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { WorkingEngine } from '../works.ts'
+import type { RunningEngine } from '../runtime.ts'
 import { beginOrClose, makeRecord } from './begin.ts'
 import type { TransactionOptions } from './options.ts'
 import type { ManualTransaction } from './transaction.ts'
 
 /** A transaction that a cursor opens for itself, and ends. */
 async function openForCursor(
-  engine: WorkingEngine,
+  engine: RunningEngine,
   shared: Slot | null,
   handle: Handle | null,
-  cursor: Guest,
+  cursor: UnplacedCursor,
   { until, signal, reads: can, from }: CursorWait,
-): Promise<CursorHome> {
+): Promise<CursorTransaction> {
   const { chain } = cursor
   const reads = can && (from ?? fromAround(engine, chain) ?? shared?.reads?.from ?? engine.hosts?.reads) === 'replica'
   const where = { db: null, chain, handle, slot: shared }
@@ -38,11 +39,11 @@ async function openForCursor(
   const end = async (well: boolean): Promise<void> => {
     if (record.taking) await (well ? handleOf.commit() : handleOf.rollback())
   }
-  return new CursorHome(engine, record, engine.cursorName(), end)
+  return new CursorTransaction(engine, record, engine.cursorName(), end)
 }
 
 /** Whether a replica can read it. */
-function mayLeave({ hosts }: WorkingEngine, stmt: Compiled, from: From | null): boolean {
+function mayLeave({ hosts }: RunningEngine, stmt: Compiled, from: From | null): boolean {
   if (from === 'replica' && (stmt.cls !== 'read' || stmt.pins !== 0)) throw notForReplicas(stmt)
   return (
     hosts !== null && from !== 'primary' && (from === 'replica' ? hosts.mayRead(stmt) : hosts.isPlain({ from, stmt }))
@@ -50,14 +51,14 @@ function mayLeave({ hosts }: WorkingEngine, stmt: Compiled, from: From | null): 
 }
 
 /** `from`: the chain of the code that pulls first. A promise: where it has to wait for its turn. */
-export function openHome(
-  engine: WorkingEngine,
+export function openCursorTransaction(
+  engine: RunningEngine,
   runner: Runner,
-  cursor: Guest,
+  cursor: UnplacedCursor,
   from: Link | undefined,
   wait: Omit<CursorWait, 'reads'>,
   stmt: Compiled,
-): CursorHome | Promise<CursorHome> {
+): CursorTransaction | Promise<CursorTransaction> {
   const { verbs } = partsOf(engine)
   if (!verbs.has(stmt.verb) || stmt.cls === 'multi')
     throw new UsageError(
@@ -73,7 +74,7 @@ export function openHome(
     const refusal = around.refusal()
     if (refusal !== null) throw refusal
     around.cursors.add(cursor)
-    return new CursorHome(engine, around, engine.cursorName(), null)
+    return new CursorTransaction(engine, around, engine.cursorName(), null)
   }
   return openForCursor(engine, slot, handle, cursor, { ...wait, reads })
 }

@@ -1,5 +1,5 @@
-// How long each statement text keeps its connection busy, learned from its answers. A mean that forgets, and an
-// estimate of the way to the server and back, without which every statement of a distant database would look slow.
+// The service time of each statement text, that is how long it keeps its connection busy, learned from its answers: a moving mean. And an
+// estimate of the round trip to the server, without which every statement of a distant database would look slow.
 import type { Compiled } from '../sql/compiled.ts'
 
 /** A statement is known after so many runs. */
@@ -20,15 +20,15 @@ const forgettingShared = 1 / 64
 /** How much work may be on its way beyond what the trip hides. */
 const aheadMs = 1
 const mostDepth = 32
-/** … where reads share a Sync: as many are tried, to find out what each of them costs. */
+/** … where reads share a Sync: so many are tried, to learn the cost of each. */
 const leastShared = 2
 /** The number of runs after a failure in which a statement shares its Sync with no other, which would have to be sent again. */
 const runsApart = 64
 
-export class Service {
+export class ServiceTime {
   runs = 0
   meanMs = 0
-  /** The shortest recent time of a run that shared a Sync. The shortest one holds the least of other work of the machines. */
+  /** The shortest recent time of a run that shared a Sync: the shortest has the least of other load in it. */
   sharedMs: number = Infinity
   /** Until it has run so often it shares no Sync. */
   apartUntil = 0
@@ -41,7 +41,7 @@ export class Service {
     return this.runs >= knownRuns && this.meanMs > slowMs
   }
 
-  /** So many shared a Sync, and were answered in that time. */
+  /** Each run of a batch that shared a Sync took so long. */
   noteBatch(eachMs: number): void {
     this.sharedMs = eachMs < this.sharedMs ? eachMs : this.sharedMs + (eachMs - this.sharedMs) * forgettingShared
   }
@@ -52,17 +52,17 @@ export class Service {
   }
 }
 
-export class Services {
-  readonly #known = new WeakMap<Compiled, Service>()
+export class ServiceTimes {
+  readonly #known = new WeakMap<Compiled, ServiceTime>()
   #shortestMs = Infinity
 
-  of(stmt: Compiled): Service {
+  of(stmt: Compiled): ServiceTime {
     let service = this.#known.get(stmt)
-    if (service === undefined) this.#known.set(stmt, (service = new Service()))
+    if (service === undefined) this.#known.set(stmt, (service = new ServiceTime()))
     return service
   }
 
-  /** The way to the server and back; a slow statement that is the only one ever run is not taken for a long way. */
+  /** The round trip to the server. The time of a connect bounds it, so a slow statement that is the only one is not taken for a long way. */
   tripMs(connectMs: number): number {
     return Math.min(this.#shortestMs, connectMs / connectTrips)
   }
@@ -71,7 +71,7 @@ export class Services {
    * How many statements like this may be in flight on one connection: as many as keep it busy, and little more. `batches`: they
    * may share a Sync there, and no other connection is free.
    */
-  depth({ meanMs, sharedMs }: Service, tripMs: number, batches: boolean): number {
+  depth({ meanMs, sharedMs }: ServiceTime, tripMs: number, batches: boolean): number {
     const eachMs = Math.max(Math.min(meanMs, sharedMs), leastMs)
     return Math.min(mostDepth, Math.max(batches ? leastShared : 1, Math.ceil((tripMs + aheadMs) / eachMs)))
   }
@@ -80,7 +80,7 @@ export class Services {
    * A statement was answered `elapsedMs` after it was sent and `behindMs` after the answer before it on the same
    * connection; for one that was alone these are equal.
    */
-  note(service: Service, elapsedMs: number, behindMs: number, connectMs: number): void {
+  note(service: ServiceTime, elapsedMs: number, behindMs: number, connectMs: number): void {
     if (behindMs >= elapsedMs)
       this.#shortestMs =
         elapsedMs < this.#shortestMs ? elapsedMs : this.#shortestMs + (elapsedMs - this.#shortestMs) * forgetting

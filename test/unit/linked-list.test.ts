@@ -1,15 +1,15 @@
-/** Lines of those who wait: their order, whoever leaves, also while somebody goes through them. */
+/** Linked lists: their order, whatever is removed, also while a loop goes through them. */
 
 import { describe, expect, test } from 'vitest'
-import { Line, Roll, type Standing } from '../../src/util/line.ts'
+import { LinkedList, LinkedSet, type ListNode } from '../../src/util/linked-list.ts'
 import { unwatchSignal, watchSignal } from '../../src/util/signal.ts'
 import { fc } from '../support/fast-check.ts'
 
-test('a line has those who have not left, in the order they came', () => {
+test('a list has those who have not left, in the order they came', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 20 })), (moves) => {
-      const line = new Line<number>()
-      const places: Standing<number>[] = []
+      const line = new LinkedList<number>()
+      const places: ListNode<number>[] = []
       let model: number[] = []
       for (const [nth, move] of moves.entries()) {
         const leaves = places[move]
@@ -17,8 +17,8 @@ test('a line has those who have not left, in the order they came', () => {
           places.push(line.add(nth))
           model.push(nth)
         } else {
-          expect(line.remove(leaves)).toBe(model.includes(leaves.of))
-          model = model.filter((each) => each !== leaves.of)
+          expect(line.remove(leaves)).toBe(model.includes(leaves.value))
+          model = model.filter((each) => each !== leaves.value)
         }
         expect([[...line], line.size, line.first, line.at(1)]).toEqual([model, model.length, model[0], model[1]])
       }
@@ -27,11 +27,11 @@ test('a line has those who have not left, in the order they came', () => {
 })
 
 test('a place that was left leads to nobody', () => {
-  const line = new Line<string>()
+  const line = new LinkedList<string>()
   const [, second] = ['first', 'second', 'third'].map((each) => line.add(each))
-  line.remove(second as Standing<string>)
+  line.remove(second as ListNode<string>)
 
-  expect(second).toMatchObject({ line: null, before: null, after: null })
+  expect(second).toMatchObject({ list: null, before: null, after: null })
 })
 
 describe.each<[string, (at: number) => number[]]>([
@@ -42,7 +42,7 @@ describe.each<[string, (at: number) => number[]]>([
   ['all', () => [0, 1, 2, 3, 4]],
 ])('where somebody goes through a roll and %s is deleted', (_, deleted) => {
   test.each([0, 1, 2, 3, 4])('at number %i, a loop gives what a Set gives', (at) => {
-    const gone = (roll: Roll<object> | Set<object>, all: readonly object[]): number[] => {
+    const gone = (roll: LinkedSet<object> | Set<object>, all: readonly object[]): number[] => {
       for (const each of all) roll.add(each)
       const given: number[] = []
       for (const each of roll) {
@@ -53,7 +53,7 @@ describe.each<[string, (at: number) => number[]]>([
     }
     const objects = Array.from({ length: 5 }, () => ({}))
 
-    expect(gone(new Roll(), objects)).toEqual(gone(new Set(), objects))
+    expect(gone(new LinkedSet(), objects)).toEqual(gone(new Set(), objects))
   })
 })
 

@@ -1,16 +1,16 @@
-// The works that every engine needs from its first statement on. Those of scopes are put beside them when they are loaded.
+// The code that every engine needs from its first statement on. That of scopes is added when it is loaded.
 import { LeakWatch } from '../../observe/reports.ts'
 import { StatementCache } from '../../sql/compile.ts'
 import { Ticker } from '../../util/ticker.ts'
 import { Functions } from '../functions.ts'
 import { noteReadOnly } from '../hosts/read-only.ts'
-import { mayRunAnywhere, sessionStateRefused } from '../slot/anywhere.ts'
+import { mayRunAnywhere, sessionStateRefused } from '../slot/frameless.ts'
 import { switchOps } from '../switching.ts'
 import { joinTwins, leaveTwins, tellOfTwin } from '../twins.ts'
 import { Watch } from '../watch.ts'
-import type { FirstWorks, Works } from '../works.ts'
+import type { BaseRuntime, EngineRuntime } from '../runtime.ts'
 
-const first: FirstWorks = {
+const first: BaseRuntime = {
   StatementCache,
   Ticker,
   LeakWatch,
@@ -27,4 +27,4 @@ const first: FirstWorks = {
 }
 
 /** Whole before an engine is given to anything but a statement that stands alone: `engineHere` sees to that. */
-export const works: Works = first as Works
+export const runtime: EngineRuntime = first as EngineRuntime

@@ -1,15 +1,15 @@
-// Asks one server who it is and how far it has come, on a connection that nobody else uses: whoever waits for a primary does not
-// wait for a free connection as well. It is opened when it is needed, and again after it was lost.
+// Asks one server whether it is the primary and how far it has replayed, on a separate connection: a caller that waits for a primary
+// does not also wait for a free connection. The connection is opened when it is needed, and again after it was lost.
 import { before, clock, deferred } from '../../util/clock.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../../driver/driver.ts'
 import { type Compiled, firstColumn } from '../../sql/compiled.ts'
-import { OwnOp } from '../own-op.ts'
+import { InternalOp } from '../internal-op.ts'
 import { inRoot } from '../../util/context.ts'
 
-export class Asker {
+export class ServerProbe {
   readonly #open: (hooks: ConnectionHooks, deadline: number) => Promise<RawConnection>
   readonly #question: () => Compiled
-  /** So long the server may take to answer, the opening of a connection included. */
+  /** The time that the server may take to answer, the opening of a connection included. */
   readonly #patienceMs: number
   #raw: RawConnection | null = null
   #opening: Promise<RawConnection> | null = null
@@ -27,8 +27,8 @@ export class Asker {
     this.#patienceMs = patienceMs
   }
 
-  /** What it answered. Rejects with a `Failure`. */
-  async ask(): Promise<string> {
+  /** The answer of the server. Rejects with a `Failure`. */
+  async probe(): Promise<string> {
     this.#asking++
     try {
       return await this.#ask()
@@ -41,7 +41,7 @@ export class Asker {
   async #ask(): Promise<string> {
     const deadline = clock.now() + this.#patienceMs
     const raw = this.#raw ?? (await within(deadline, (this.#opening ??= inRoot(() => this.#connect(deadline)))))
-    const question = new Question(this.#question())
+    const question = new ProbeOp(this.#question())
     raw.submit(question)
     try {
       return await within(deadline, question.answer)
@@ -73,7 +73,7 @@ export class Asker {
   }
 
   /** Closes its connection until the next question. */
-  rest(): void {
+  closeIdle(): void {
     const raw = this.#raw
     this.#raw = null
     void raw?.close(clock.now() + this.#patienceMs)
@@ -87,7 +87,7 @@ export class Asker {
   }
 }
 
-class Question extends OwnOp {
+class ProbeOp extends InternalOp {
   readonly #answer = deferred<string>()
   readonly answer: Promise<string> = this.#answer.promise
 

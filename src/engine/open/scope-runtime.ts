@@ -1,6 +1,6 @@
-// The works of scopes, handles, transactions, cursors, locks and channels: loaded with the first of them, so that a process that only
-// runs statements does without.
-import { Ear } from '../client/ear.ts'
+// The code of scopes, handles, transactions, cursors, locks and channels. It is loaded with the first of them, so that a process that
+// only runs statements does without.
+import { ListeningConnection } from '../client/listening-connection.ts'
 import { listen, notify } from '../client/listen.ts'
 import { lock } from '../client/lock.ts'
 import { askPosition, reached } from '../hosts/position.ts'
@@ -9,16 +9,16 @@ import { lend } from '../slot/control.ts'
 import { checkLendable, childOf } from '../slot/queues.ts'
 import { Slot } from '../slot/slot.ts'
 import { beginManual } from '../transaction/begin.ts'
-import { openHome } from '../transaction/open-home.ts'
+import { openCursorTransaction } from '../transaction/open-for-cursor.ts'
 import { stateOf } from '../transaction/ended.ts'
 import { commit, finish, hooksFailed, rollback, windUp } from '../transaction/ending.ts'
 import { runManaged } from '../transaction/managed.ts'
-import type { FirstWorks, Works } from '../works.ts'
-import { works } from './works.ts'
+import type { BaseRuntime, EngineRuntime } from '../runtime.ts'
+import { runtime } from './base-runtime.ts'
 
-const ofScopes: Omit<Works, Exclude<keyof FirstWorks, 'whole'>> = {
+const ofScopes: Omit<EngineRuntime, Exclude<keyof BaseRuntime, 'whole'>> = {
   whole: true,
-  Ear,
+  ListeningConnection,
   Slot,
   askPosition,
   reached,
@@ -27,7 +27,7 @@ const ofScopes: Omit<Works, Exclude<keyof FirstWorks, 'whole'>> = {
   lend,
   runManaged,
   beginManual,
-  openHome,
+  openCursorTransaction,
   checkLendable,
   childOf,
   commit,
@@ -41,7 +41,7 @@ const ofScopes: Omit<Works, Exclude<keyof FirstWorks, 'whole'>> = {
   notify,
 }
 
-/** The works of all engines, whole from now on. */
-export function wholeWorks(): Works {
-  return Object.assign(works, ofScopes)
+/** The code of all engines, whole from now on. */
+export function wholeRuntime(): EngineRuntime {
+  return Object.assign(runtime, ofScopes)
 }

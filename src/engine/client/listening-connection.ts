@@ -1,6 +1,6 @@
-// The connection of an engine that listens to channels: one for all of them, beyond those of the pool. It is asked for a sign of
-// life, opened again when it dies, and its listeners are told that they may have missed something. A database inside the process
-// has one connection alone: there the pool's own listens.
+// The connection on which an engine listens to channels: one for all of them, outside of the pool. It is pinged and opened again when
+// it dies, and its listeners then hear that they may have missed something. A database inside the process has only one connection:
+// there the one of the pool listens.
 import { type ConnectionHooks, type Failure, OpState, type RawConnection } from '../../driver/driver.ts'
 import { notice } from '../../observe/channels.ts'
 import { OpenBackoff } from '../../pool/growth.ts'
@@ -9,7 +9,7 @@ import { clock, before, deferred } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'
 import { currentChain } from '../context/chain.ts'
 import type { EngineCore } from '../core.ts'
-import { OwnOp } from '../own-op.ts'
+import { InternalOp } from '../internal-op.ts'
 import { proofOps } from '../switching.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import { type Listener, lossOf } from './listener.ts'
@@ -17,16 +17,16 @@ import { type Listener, lossOf } from './listener.ts'
 const lost: Failure = { kind: 'timeout', outcome: 'unknown' }
 
 /** Where connections beyond those of the pool come from. */
-export interface Outlet {
+export interface ConnectionOpener {
   /** Called in the root context. Rejects with a `Failure`. */
-  openApart(hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
+  openOutsidePool(hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
   /** SQL with which every reset of the only connection ends, beside what it ends with anyway. */
   keepListening(sql: string): void
 }
 
-export class Ear {
+export class ListeningConnection {
   readonly #engine: EngineCore
-  readonly #outlet: Outlet
+  readonly #outlet: ConnectionOpener
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly #backoff = new OpenBackoff()
   #raw: RawConnection | null = null
@@ -41,7 +41,7 @@ export class Ear {
   #beat: NodeJS.Timeout | undefined = undefined
   #beatMs = Infinity
 
-  constructor(engine: EngineCore, outlet: Outlet) {
+  constructor(engine: EngineCore, outlet: ConnectionOpener) {
     this.#engine = engine
     this.#outlet = outlet
   }
@@ -141,7 +141,7 @@ export class Ear {
       notification: (channel, payload, processId) => this.heard(channel, payload, processId),
       lost: (raw, failure) => this.#lose(raw, failure),
     }
-    const raw = await inRoot(() => this.#outlet.openApart(hooks, until))
+    const raw = await inRoot(() => this.#outlet.openOutsidePool(hooks, until))
     if (this.#closed) {
       raw.destroy({ kind: 'closed', outcome: 'not_started' })
       throw { kind: 'closed', outcome: 'not_started' } satisfies Failure as unknown
@@ -274,7 +274,7 @@ export class Ear {
 }
 
 /** A statement of the engine on that connection. */
-class TextOp extends OwnOp {
+class TextOp extends InternalOp {
   failure: Failure | null = null
   prefixFailure: Failure | null = null
   readonly #end = deferred<boolean>()

@@ -1,11 +1,11 @@
-// A statement of the engine's own, beside those of its callers: what it reads, or puts in front of theirs. It is submitted as soon as
-// it is made.
+// An operation of the engine itself that is submitted to a connection directly, beside those of callers or in front of them. See
+// `query/engine-statement.ts` for those that wait in a queue.
 import { type Failure, type Op, OpState } from '../driver/driver.ts'
 import type { Compiled, RowSpec, Shape } from '../sql/compiled.ts'
 
 const nothing: readonly unknown[] = []
 
-export abstract class OwnOp implements Op {
+export abstract class InternalOp implements Op {
   readonly stmt: Compiled
   readonly params: readonly unknown[]
   readonly spec: RowSpec | null

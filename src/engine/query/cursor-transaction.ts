@@ -1,4 +1,4 @@
-// Where a cursor lives: in the transaction around it, or in one of its own.
+// The transaction in which a cursor lives: the one around it, or one that it has opened for itself.
 import { TransactionEndedError, UsageError } from '../../errors/index.ts'
 import type { Place } from '../../observe/place.ts'
 import { type Compiled, Pin } from '../../sql/compiled.ts'
@@ -6,7 +6,7 @@ import { type Tags, withComment } from '../../sql/tags.ts'
 import type { CursorWords, PartWords } from '../../sql/dialect.ts'
 import type { Link } from '../context/chain.ts'
 import type { EngineCore, From } from '../core.ts'
-import type { OpenCursor } from '../transaction/inside.ts'
+import type { OpenCursor } from '../transaction/statement-transaction.ts'
 import type { OpenTransaction } from '../slot/slot.ts'
 import type { EngineOp } from './op.ts'
 import { RowParts } from './row-parts.ts'
@@ -22,12 +22,12 @@ export interface CursorWait {
 }
 
 /** A cursor that has no home yet. */
-export interface Guest extends OpenCursor {
+export interface UnplacedCursor extends OpenCursor {
   readonly chain: Link | undefined
 }
 
 /** The transaction a cursor was made in, and the savepoint inside of it that it lives in. */
-export class CursorHome {
+export class CursorTransaction {
   readonly engine: EngineCore
   readonly record: OpenTransaction
   readonly name: string
@@ -141,7 +141,7 @@ export class CursorHome {
  */
 function isPlain({ functions, pool }: EngineCore, stmt: Compiled): boolean {
   if (functions.isPlain(stmt)) return true
-  if (pool.errands.waiting && pool.idle.length === 0) pool.wantsMore()
+  if (pool.errands.waiting && pool.idle.length === 0) pool.openForReads()
   return false
 }
 

@@ -1,6 +1,6 @@
-// What names and literals mean on one session: under which search_path, as whom and by which settings statements are parsed, and when
-// its catalogue was last changed from here. A prepared statement keeps the meaning it was parsed with, so it is found again only under
-// the same. Told of statements as they are planned and of how units end; a path that cannot be known is unlike any other.
+// The meaning of names and literals on one session: the search_path, role and settings under which statements are parsed, and when this
+// session last changed the catalogue. A prepared statement keeps the meaning it was parsed with, so it is found again only under the
+// same. It hears of statements as they are planned and of units as they end. A path that cannot be known equals no other.
 import { type Compiled, Dirty, Names } from '../../sql/compiled.ts'
 import type { Op } from '../driver.ts'
 import type { Status } from './outcome.ts'
@@ -56,7 +56,7 @@ const stranger = (): Place => placeOf(strange(), strange(), unknownRead)
 
 type Mark = readonly [now: Place, kept: Place, begun: Place | null, altered: boolean]
 
-export class NameSpace {
+export class NameResolution {
   /** When the catalogue was changed: what was parsed before is parsed again. */
   since = 0
   #now: Place = usual

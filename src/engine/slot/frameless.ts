@@ -1,5 +1,5 @@
-// Statements without a frame: whether they may run on any free connection. And the errors of those that may not, and of others that are
-// about a session or its transaction and were not sent where these are.
+// Statements without a frame: whether they may run on any free connection. And the errors of statements about a session or its
+// transaction that were not sent where these are.
 import { SessionMovedError, TransactionStateError, UsageError } from '../../errors/index.ts'
 import { type Compiled, Dirty, Pin } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
@@ -14,8 +14,8 @@ export function mayRunAnywhere(op: EngineOp): boolean {
   if (!functions.active) return true
   const reach = functions.reachOf(stmt)
   functions.noteChange(stmt)
-  if (reach === null || reach.stateful.length > 0) op.leaves = Dirty.unknown
-  else if (functions.numbers && (reach.draws || draws(stmt))) op.leaves = Dirty.sequences
+  if (reach === null || reach.stateful.length > 0) op.extraDirty = Dirty.unknown
+  else if (functions.numbers && (reach.draws || draws(stmt))) op.extraDirty = Dirty.sequences
   if (reach === null || reach.asks.length === 0 || reach.draws) return true
   op.refuseWith(numbersRefused(stmt, op.engine.dialect))
   return false

@@ -1,4 +1,4 @@
-// The transaction of a statement, as the statement, its failure and the events about both know it.
+// The transaction of a statement, as operations, failures and events know it.
 import type { Failure } from '../../driver/driver.ts'
 import type { Place } from '../../observe/place.ts'
 import type { Compiled } from '../../sql/compiled.ts'
@@ -10,16 +10,16 @@ import type { At, Event } from './state.ts'
 export interface OpenCursor {
   /** Where it was opened. */
   readonly place: Place
-  isLeftOpenBy(transaction: Inside): boolean
+  isLeftOpenBy(transaction: StatementTransaction): boolean
   /** The transaction has ended, or the savepoint it lives in. */
-  ended(transaction: Inside): void
+  ended(transaction: StatementTransaction): void
   close(): Promise<void>
 }
 
-export interface Inside extends Enclosing, Within {
+export interface StatementTransaction extends Enclosing, Within {
   /** For events; 0 until somebody listened to its beginning. */
   readonly id: number
-  readonly outermost: Inside
+  readonly outermost: StatementTransaction
   readonly options: { readonly readOnly?: boolean | undefined }
   /** Opened for this cursor alone. */
   readonly cursor: object | null

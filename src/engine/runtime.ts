@@ -5,7 +5,7 @@ import type { LeakWatch } from '../observe/reports.ts'
 import type { StatementCache } from '../sql/compile.ts'
 import type { Ticker } from '../util/ticker.ts'
 import type { LockKey } from '../sql/dialect.ts'
-import type { Ear } from './client/ear.ts'
+import type { ListeningConnection } from './client/listening-connection.ts'
 import type { Hear, Listener, ListenOptions } from './client/listener.ts'
 import type { LockOptions } from './client/lock.ts'
 import type { Link } from './context/chain.ts'
@@ -19,7 +19,7 @@ import type { openReads, readsAlone } from './hosts/route.ts'
 import type { AmbientRunner, Runner, StatementEngine } from './query/runner.ts'
 import type { EngineOp } from './query/op.ts'
 import type { QueryOptions } from './query/query-options.ts'
-import type { mayRunAnywhere, sessionStateRefused } from './slot/anywhere.ts'
+import type { mayRunAnywhere, sessionStateRefused } from './slot/frameless.ts'
 import type { lend } from './slot/control.ts'
 import type { checkLendable, childOf } from './slot/queues.ts'
 import type { Slot, TransactionPlace } from './slot/slot.ts'
@@ -31,8 +31,8 @@ import type { ManualTransaction, Transaction } from './transaction/transaction.t
 import type { joinTwins, leaveTwins, tellOfTwin } from './twins.ts'
 import type { Watch } from './watch.ts'
 
-/** What statements need that stand alone. */
-export interface FirstWorks {
+/** The code for statements that stand alone. */
+export interface BaseRuntime {
   readonly StatementCache: typeof StatementCache
   readonly Ticker: typeof Ticker
   readonly LeakWatch: typeof LeakWatch
@@ -45,13 +45,13 @@ export interface FirstWorks {
   readonly joinTwins: typeof joinTwins
   readonly leaveTwins: typeof leaveTwins
   readonly tellOfTwin: typeof tellOfTwin
-  /** Whether all of `Works` is there. */
+  /** Whether all of `EngineRuntime` is there. */
   readonly whole: boolean
 }
 
-/** And all else. */
-export interface Works extends FirstWorks {
-  readonly Ear: typeof Ear
+/** The code of an engine: all of it. */
+export interface EngineRuntime extends BaseRuntime {
+  readonly ListeningConnection: typeof ListeningConnection
   readonly Slot: typeof Slot
   readonly askPosition: (runner: Runner) => Promise<Position>
   readonly reached: typeof reached
@@ -59,17 +59,17 @@ export interface Works extends FirstWorks {
   readonly readsAlone: typeof readsAlone
   readonly lend: typeof lend
   readonly runManaged: <T>(
-    engine: WorkingEngine,
+    engine: RunningEngine,
     where: TransactionPlace,
     work: (tx: Transaction) => Promise<T> | T,
     options: TransactionOptions,
   ) => Promise<T>
   readonly beginManual: (
-    engine: WorkingEngine,
+    engine: RunningEngine,
     where: TransactionPlace,
     options: TransactionOptions,
   ) => Promise<ManualTransaction>
-  readonly openHome: StatementEngine['works']['openHome']
+  readonly openCursorTransaction: StatementEngine['runtime']['openCursorTransaction']
   readonly checkLendable: typeof checkLendable
   readonly childOf: typeof childOf
   readonly commit: typeof commit
@@ -79,26 +79,26 @@ export interface Works extends FirstWorks {
   readonly windUp: typeof windUp
   readonly stateOf: typeof stateOf
   readonly lock: <T>(
-    source: AmbientRunner<WorkingEngine>,
+    source: AmbientRunner<RunningEngine>,
     key: LockKey,
     work: () => Promise<T> | T,
     given: LockOptions | undefined,
   ) => Promise<T | undefined>
   readonly listen: (
-    source: AmbientRunner<WorkingEngine>,
+    source: AmbientRunner<RunningEngine>,
     channel: string,
     work: Hear | undefined,
     given: ListenOptions | undefined,
   ) => Promise<Listener>
   readonly notify: (
-    source: AmbientRunner<WorkingEngine>,
+    source: AmbientRunner<RunningEngine>,
     channel: string,
     payload: string,
     given: QueryOptions | undefined,
   ) => Promise<void>
 }
 
-/** What a slot is opened for. Default: a transaction, which says in messages where it was begun. */
+/** The purpose of a slot. Default: a transaction, which says in messages where it was begun. */
 export interface SlotTerms {
   /** Its maker, for messages. */
   readonly what: string
@@ -108,11 +108,11 @@ export interface SlotTerms {
   readonly settings: Settings | undefined
 }
 
-/** The engine, for its handles and for its works. */
-export interface WorkingEngine extends StatementEngine {
-  readonly works: Works
+/** The engine, for its handles and the code that runs it. */
+export interface RunningEngine extends StatementEngine {
+  readonly runtime: EngineRuntime
   readonly hosts: Hosts | null
-  openEar(): Ear
+  openListening(): ListeningConnection
   /** Whether INSERT and DELETE give their rows on each of its servers; null: not known yet. */
   readonly returning: boolean | null
   transact<T>(
