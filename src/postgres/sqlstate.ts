@@ -134,7 +134,17 @@ export function safeMessage(fields: ErrorFields, sql: string | undefined): strin
   const { code = '', message: said = '' } = fields
   if (said === '') return `The database refused the statement${code === '' ? '' : ` (SQLSTATE ${code})`}.`
   const safe = withoutValues(said, fields, sql)
-  return safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe
+  return `${safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe}${rowOfCopy(fields)}`
+}
+
+/** The server says so beside its message, and behind it what stood there. */
+const placeInCopy = /^COPY .*?, line (\d+)(?:, column ([^:\n]{1,64}))?/m
+
+/** Which row of a COPY the server has refused. */
+function rowOfCopy({ where = '' }: ErrorFields): string {
+  const [, line, column] = placeInCopy.exec(where) ?? []
+  if (line === undefined) return ''
+  return ` (line ${line} of the COPY${column === undefined ? '' : `, column "${column}"`})`
 }
 
 /** The quotation marks of the languages the server speaks. */

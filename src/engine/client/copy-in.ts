@@ -59,6 +59,8 @@ export class CopyIn extends Printable {
       }
     } catch (error) {
       if (run.error === undefined) await run.fail()
+      // It was made where the answer came, far from the caller.
+      else if (error === run.error) Error.captureStackTrace(run.error)
       source.return().catch(() => {})
       throw error
     } finally {
