@@ -48,8 +48,8 @@ async function request(name: string, { work, ...wanted }: Wanted): Promise<Reque
   const [begun, waited] = [gated(), gated()]
   const listener = await inTransactions[name]!({
     ...wanted,
-    async work() {
-      const value = await work()
+    async work(query, body) {
+      const value = await work(query, body)
       begun.open()
       await waited.promise
       return value
@@ -329,5 +329,24 @@ describe('a request that goes on behind its COMMIT', () => {
     held.goOn()
 
     expect(await Promise.all([committed, next, closed])).toMatchObject([undefined, 1, { broken: [] }])
+  })
+
+  test('and whose client has left is not waited for by the end of its database', async () => {
+    await using place = await site(alone)
+    const { db } = place
+    await read(db)
+    const held = holdBack(place)
+    // Express does not say when a handler has settled.
+    const scope = await openScope(db)
+    const transaction = new RequestTransaction(db, {}, scope)
+    await scope.run(() => transaction.run(() => db.scalar('select 5')))
+    scope.responseClosed(false)
+    const next = read(db)
+    const committed = transaction.answering(200)
+    await until(() => behindCommit(held.link) !== '')
+    held.goOn()
+    await Promise.all([committed, next])
+
+    expect(await db.close({ timeoutMs: 3_600_000 })).toEqual({ drained: 1, broken: [] })
   })
 })

@@ -169,12 +169,12 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   recall(): void {
-    this.#goesOn()
+    this.goesOn()
     void this.handBack()
   }
 
   /** Without its connection: its next one comes before those of newcomers. */
-  #goesOn(): void {
+  protected goesOn(): void {
     this.recalledAt = ++recalls
     this.moved = true
     this.pool.recall.noteAway(this)
@@ -192,7 +192,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     commit.away = pool
     this.flight.leaves(commit)
     this.dropLease()
-    if (this.answers) this.#goesOn()
+    if (this.answers) this.goesOn()
   }
 
   /** Its connection is somebody else's, or goes back. */

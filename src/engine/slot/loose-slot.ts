@@ -41,8 +41,8 @@ export class LooseSlot extends Slot {
     this.#stayAway()
   }
 
-  override recall(): void {
-    super.recall()
+  protected override goesOn(): void {
+    super.goesOn()
     if (this.#loose) this.#stayAway()
   }
 
