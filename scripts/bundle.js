@@ -21,20 +21,6 @@ const shared = 'genever-parts'
 const together = [
   // Errors and texts of values: these import nothing of Node.
   { name: 'plain', of: ['postgres/types/index.js'], and: ['driver/socket/driver.js'] },
-  // What all others need beside `index.js`, above all models and builders: no connections and no options of them.
-  {
-    name: 'query',
-    of: [
-      'cli/index.js',
-      'observe/otel/index.js',
-      'sync/index.js',
-      'models/index.js',
-      'schema/index.js',
-      'builder/drizzle/index.js',
-      'builder/kysely/index.js',
-    ],
-    and: ['index.js', 'engine/open/scope-runtime.js'],
-  },
   { name: 'genever', of: ['index.js'] },
   // With what drivers share, as those of PostgreSQL and of MySQL do.
   {
@@ -45,6 +31,7 @@ const together = [
   // What the first statement of a process does without.
   { name: 'scopes', of: ['engine/open/scope-runtime.js'] },
   { name: 'postgres', of: ['driver/socket/driver.js'] },
+  { name: 'mysql-meanings', of: ['mysql/classify.js', 'mysql/errno.js'] },
   { name: 'pg', of: ['driver/pg/driver.js'] },
   { name: 'pglite', of: ['driver/pglite/driver.js'] },
   { name: 'mysql', of: ['driver/mysql/driver.js'] },

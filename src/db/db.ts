@@ -242,7 +242,7 @@ export class Db extends Source implements AsyncDisposable {
     ;(this.#engine ?? attempt?.engine)?.refuseCloseInside()
     this.#state = 'closed'
     // Those who wait for it are served as they would be a moment later.
-    if (attempt?.loading) await attempt.loading
+    if (attempt?.loading) await attempt.loaded()
     if (attempt?.engine && attempt.patient) {
       const began = clock.now()
       const timeoutMs = read.timeoutMs ?? attempt.engine.options.closeTimeoutMs

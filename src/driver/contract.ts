@@ -86,6 +86,7 @@ class World {
       notice: () => {},
       notification: () => {},
     }
+    await driver.dialect.ready?.()
     const raw = await driver.open(driver.parse(options), hooks, clock.now() + timeoutMs)
     told.length = 0
     return new World(raw, told, new StatementCache({ dialect: driver.dialect, prepare: true }))

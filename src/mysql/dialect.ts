@@ -5,8 +5,9 @@ import { type BeginOptions, type Dialect, nameProblem, parseIsolation, savepoint
 import type { KeyRows, MemberType, ModelWords } from '../sql/model-words.ts'
 import { DecimalParameter } from '../sql/parameters.ts'
 import { settingName, settingValue, zoneAdvice } from '../sql/settings.ts'
-import { classify } from './classify.ts'
-import { explain, safeMessage } from './errno.ts'
+import { inRoot } from '../util/context.ts'
+import type { classify } from './classify.ts'
+import type { explain, safeMessage } from './errno.ts'
 import { cut } from './lexer.ts'
 
 const mostNameCharacters = 64
@@ -95,13 +96,32 @@ const modelWords: ModelWords = {
   },
 }
 
+/** What statements do and errors mean. Null: no engine has asked for it, so there is none of MySQL. */
+let meanings: {
+  readonly classify: typeof classify
+  readonly explain: typeof explain
+  readonly message: typeof safeMessage
+} | null = null
+
+function known(): NonNullable<typeof meanings> {
+  if (meanings === null) throw new UsageError('The dialect of MySQL is not ready: await its ready() first.')
+  return meanings
+}
+
 export const mysql: Dialect = Object.freeze<Dialect>({
   name: 'mysql',
   family: 'mysql',
   system: 'mysql',
   title: 'MySQL',
   placeholder: { numbered: false, text: () => '?', most: 65_535, insteadOfMore: '' },
-  classify,
+  async ready() {
+    if (meanings !== null) return
+    const [{ classify }, { explain, safeMessage }] = await inRoot(() =>
+      Promise.all([import('./classify.ts'), import('./errno.ts')]),
+    )
+    meanings = { classify, explain, message: safeMessage }
+  },
+  classify: (text) => known().classify(text),
   cut,
   functions: null,
   // The server does not say which locks and temporary tables a session has: what was pinned stays so.
@@ -167,8 +187,8 @@ export const mysql: Dialect = Object.freeze<Dialect>({
   severalResults: ({ cls, dirties }) => cls === 'commits' && (dirties & Dirty.unknown) !== 0,
   parts: { verbs: new Set(['SELECT', 'WITH', 'VALUES', 'TABLE']), cursor: null },
   outcome: null,
-  explain,
-  message: safeMessage,
+  explain: (error) => known().explain(error),
+  message: (error) => known().message(error),
   models: modelWords,
   advice: {
     withoutSession: 'Use a direct connection to the server.',

@@ -5,6 +5,8 @@ import { clock, msUntil } from '../util/clock.ts'
 import type { ConnectionHooks, Failure, RawConnection } from '../driver/driver.ts'
 import { inRoot } from '../util/context.ts'
 
+type Open = (hooks: ConnectionHooks, deadline: number) => Promise<RawConnection>
+
 /**
  * For a pool that has a connection, no other pool closes one that was used within this time. A pool that has none waits this long before
  * a busy connection is closed for it.
@@ -115,6 +117,37 @@ export class Allowance {
       return await claim.settles(deadline, ended)
     } finally {
       this.leave(claim)
+    }
+  }
+
+  /** As `open`, for connections outside of any pool: each is counted. When `ended` aborts, those that wait are refused. */
+  countedOpen(ended: AbortSignal, open: Open): Open {
+    return async (hooks, deadline) => {
+      if (!(await this.claim(deadline, ended)))
+        throw { kind: ended.aborted ? 'closed' : 'timeout', outcome: 'not_started' } satisfies Failure as unknown
+      let counts = true
+      let ending = false
+      const end = (): void => {
+        if (counts) this.give()
+        counts = false
+      }
+      const lost: ConnectionHooks['lost'] = (raw, failure) => {
+        if (!ending) end()
+        hooks.lost(raw, failure)
+      }
+      try {
+        const raw = await open({ ...hooks, lost }, deadline)
+        const close = raw.close.bind(raw)
+        // Closed in order it counts until the server has ended it.
+        raw.close = (until) => {
+          ending = true
+          return close(until).then(end)
+        }
+        return raw
+      } catch (thrown) {
+        end()
+        throw thrown
+      }
     }
   }
 
@@ -267,39 +300,5 @@ class SingleSharer extends PoollessSharer {
 
   override yieldIdle(): void {
     this.#of.closeIdle()
-  }
-}
-
-type Open = (hooks: ConnectionHooks, deadline: number) => Promise<RawConnection>
-
-/** As `open`, for connections outside of any pool: each is counted in the allowance. When `ended` aborts, those that wait are refused. */
-export function countedOpen(allowance: Allowance | null, ended: AbortSignal, open: Open): Open {
-  if (allowance === null) return open
-  return async (hooks, deadline) => {
-    if (!(await allowance.claim(deadline, ended)))
-      throw { kind: ended.aborted ? 'closed' : 'timeout', outcome: 'not_started' } satisfies Failure as unknown
-    let counts = true
-    let ending = false
-    const end = (): void => {
-      if (counts) allowance.give()
-      counts = false
-    }
-    const lost: ConnectionHooks['lost'] = (raw, failure) => {
-      if (!ending) end()
-      hooks.lost(raw, failure)
-    }
-    try {
-      const raw = await open({ ...hooks, lost }, deadline)
-      const close = raw.close.bind(raw)
-      // Closed in order it counts until the server has ended it.
-      raw.close = (until) => {
-        ending = true
-        return close(until).then(end)
-      }
-      return raw
-    } catch (thrown) {
-      end()
-      throw thrown
-    }
   }
 }

@@ -308,6 +308,11 @@ export interface Dialect {
   /** For sentences: `PostgreSQL`. */
   readonly title: string
   readonly placeholder: Placeholders
+  /**
+   * Loads what only engines need of it: `classify`, `explain` and `message` are there from then on. Absent: all of it is there. Every
+   * program loads each dialect, as the first statements may be made before anybody knows of which database.
+   */
+  readonly ready?: (() => Promise<void>) | undefined
   /** One linear scan of a text. It never fails, and gives the strictest answer in doubt: the server refuses a wrong text. */
   classify(text: string): Classified
   /** The text cut at its positional placeholders, or at its `:name`s. */

@@ -67,5 +67,6 @@ export class MysqlConnection {
 }
 
 export async function connect(more: Record<string, unknown> = {}): Promise<MysqlConnection> {
+  await mysql.ready?.()
   return new MysqlConnection(await open(driver, { ...(await options()), ...more }))
 }

@@ -26,6 +26,20 @@ test('no regular expression on the way to the first row has V8 look up propertie
   expect(found).toEqual([])
 })
 
+test('the first row of a program loads nothing that only other databases, tenants or passwords outside of ASCII need', () => {
+  const loaded = loadedBy('index.ts', 'engine/open/make-engine.ts', 'driver/socket/driver.ts')
+
+  expect(
+    [
+      'mysql/classify.ts',
+      'mysql/verdict.ts',
+      'mysql/errno.ts',
+      'pool/allowance.ts',
+      'driver/socket/sasl-prep.ts',
+    ].filter((path) => loaded.has(path)),
+  ).toEqual([])
+})
+
 /** These modules and all that they load. */
 function loadedBy(...entries: readonly string[]): ReadonlySet<string> {
   const imports = new Map(sourceFiles().map(({ path, imports: all }) => [path, all]))

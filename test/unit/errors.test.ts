@@ -244,7 +244,8 @@ describe('SQLSTATE', () => {
     expect(toQueryError({ code: 'XX000' }).message).toContain('(SQLSTATE XX000)')
   })
 
-  test('the tables and the classes call the same retryable', () => {
+  test('the tables and the classes call the same retryable', async () => {
+    await mysql.ready?.()
     const numbers = Array.from({ length: 4_000 }, (_, index) => String(1_000 + index))
     const tables = [
       {

@@ -41,13 +41,12 @@ mc-u 2-3 d-q 52-11 3-11 148j-6t b-12 4-1o 4-8 h-1 8-t 5-1b f7-2c 2-1y 2-1 3 3-1 
 2-4 2 4-6 2-9d 5-81 7xz-wye g16-f1 gvz7-1ekd 3-1ekd`)
 
 /**
- * As PostgreSQL does it: passwords of ASCII are their own, and what cannot be prepared is taken as it is. What may not be there is looked
+ * As PostgreSQL does it: what cannot be prepared is taken as it is. What may not be there is looked
  * for before the form of Unicode is changed.
  *
  * @see PostgreSQL, `src/common/saslprep.c`.
  */
 export function saslPrep(password: string): string {
-  if (/^[\x20-\x7e]*$/.test(password)) return password
   const mapped = password.replaceAll(spaces, ' ').replaceAll(nothing, '')
   const points = Array.from(mapped, (character) => character.codePointAt(0) ?? 0)
   if (mapped === '' || points.some((point) => isIn(prohibited, point)) || mixesDirections(points)) return password

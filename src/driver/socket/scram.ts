@@ -1,7 +1,7 @@
 // SCRAM-SHA-256, the client's side of it (RFC 5802, RFC 7677), with and without channel binding. Texts in, texts out; it knows
 // no messages and no socket. The server has to prove that it knows the password too: `verify` throws otherwise.
 import { ProtocolError } from '../../errors/index.ts'
-import { saslPrep } from './sasl-prep.ts'
+import { inRoot } from '../../util/context.ts'
 
 export const scramSha256 = 'SCRAM-SHA-256'
 export const scramSha256Plus = 'SCRAM-SHA-256-PLUS'
@@ -59,7 +59,7 @@ export class Scram {
     const bound = this.#binding.kind === 'bound' ? Buffer.concat([header, this.#binding.data]) : header
     const final = `c=${bound.toString('base64')},r=${nonce}`
     const said = `${this.#bare},${challenge},${final}`
-    const salted = await stretch(saslPrep(this.#password), salt, rounds)
+    const salted = await stretch(await prepared(this.#password), salt, rounds)
     const clientKey = keyed(salted, 'Client Key')
     const signature = keyed(crypto().createHash('sha256').update(clientKey).digest(), said)
     this.#proof = keyed(keyed(salted, 'Server Key'), said)
@@ -98,6 +98,13 @@ function readChallenge(challenge: string, own: string): Challenge {
 
 function base64(text: string): Buffer | null {
   return text.length % 4 === 0 && /^[\w+/-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : null
+}
+
+/** What is hashed: a password of ASCII is its own form, and the tables for all others are loaded with the first of them. */
+async function prepared(password: string): Promise<string> {
+  if (/^[\x20-\x7e]*$/.test(password)) return password
+  const { saslPrep } = await inRoot(() => import('./sasl-prep.ts'))
+  return saslPrep(password)
 }
 
 function stretch(password: string, salt: Buffer, rounds: number): Promise<Buffer> {

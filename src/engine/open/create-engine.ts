@@ -142,6 +142,8 @@ export async function openEngine(
   const { resolve, makeEngine, warm } = maker as unknown as typeof Maker
   const resolved = resolve(given instanceof URL ? given.href : given, options)
   if (resolved.replicas !== null && onHosts === null) await (opening.loading = loadHosts())
+  const { ready } = resolved.descriptor.dialect ?? {}
+  if (ready !== undefined) await (opening.loading = ready())
   const engine = makeEngine(resolved, db, opening, loadRuntime, resolved.replicas === null ? null : onHosts)
   if (bakery !== null) engine.bakeries.add(bakery)
   opening.engine = engine

@@ -4,7 +4,7 @@ import { echo } from '../../observe/reports.ts'
 import { enrol } from '../../observe/channels.ts'
 import type { Driver, Failure } from '../../driver/driver.ts'
 import { type EngineOptions, resolveOptions, type ResolvedOptions } from '../../options/options.ts'
-import { type Allowance, countedOpen } from '../../pool/allowance.ts'
+import type { Allowance } from '../../pool/allowance.ts'
 import type { PoolLimits } from '../../pool/contract.ts'
 import { Pool } from '../../pool/pool.ts'
 import type { Dialect } from '../../sql/dialect.ts'
@@ -76,7 +76,7 @@ export class Making {
 
   /** Opens connections beyond those of its pools. */
   opener(open: ConnectionOpener['openOutsidePool']): ConnectionOpener['openOutsidePool'] {
-    return countedOpen(this.allowance, this.#ended.signal, open)
+    return this.allowance === null ? open : this.allowance.countedOpen(this.#ended.signal, open)
   }
 }
 

@@ -40,6 +40,12 @@ export class Opening<E> {
     this.needs = loading.catch(() => {})
   }
 
+  /** All code was loaded that its engine is made of, one part after the other. */
+  async loaded(): Promise<void> {
+    let last: Promise<void> | null = null
+    while (this.loading !== last) await (last = this.loading)
+  }
+
   /** Nothing is tried again. */
   stop(): void {
     this.#ended.abort()
