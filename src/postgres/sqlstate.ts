@@ -56,7 +56,7 @@ const tell = (): Readonly<Record<string, Partial<Row>>> => ({
   // On a server that follows: what it needed was changed by what it has to follow.
   '40001': { kind: 'serialization', retryable: true, following: 'now' },
   '40003': { transaction: 'unknown' },
-  '40P01': { kind: 'deadlock', retryable: true },
+  '40P01': { kind: 'deadlock', retryable: true, following: 'now' },
   '42': { about: 'text' },
   '42501': { opening: 'config', quotes: 'names' },
   '42601': { kind: 'syntax' },
