@@ -147,6 +147,21 @@ describe('a write that the server refuses because it takes none', () => {
     expect(await rows()).toEqual([2])
   })
 
+  test('by a function that a SELECT calls counts as well', async () => {
+    await server.query(
+      "create or replace function put(n int) returns int volatile language sql as 'insert into t values ($1) returning n'",
+    )
+    const { db, pids } = await open(3)
+    await using _ = db
+    await failOver()
+    const ends: string[] = []
+    for (let n = 1; n <= 5; n++) ends.push(await db.scalar('select put($1)', [n]).then(String, endOf))
+
+    expect(ends).toEqual(['GENEVER_READ_ONLY rolled_back', 'GENEVER_READ_ONLY rolled_back', '3', '4', '5'])
+    await until(async () => (await alive(pids)).length === 0)
+    expect(await rows()).toEqual([3, 4, 5])
+  })
+
   test('under load costs an error for each old connection at most, and no row is lost or told twice', async () => {
     const { db, pids } = await open(5)
     await using _ = db
@@ -211,5 +226,17 @@ describe('says nothing of the server where somebody asked to read only:', () => 
     for (let n = 0; n < 3; n++) expect(await caught(insert(opened, n))).toBeInstanceOf(ReadOnlyError)
 
     expect(await db.scalar('select pg_backend_pid()')).toBe(pids[0])
+  })
+
+  test('a server that was asked to be read-only', async () => {
+    await server.query("create role reader superuser login password 'secret'")
+    await server.query('alter role reader set default_transaction_read_only = on')
+    const url = server.url.replace('postgres@', 'reader:secret@')
+    await using db = createDb(`${url}?target_session_attrs=read-only`, { pool: { max: 1 } })
+    const pid = await db.scalar('select pg_backend_pid()')
+
+    for (let n = 0; n < 3; n++) expect(await caught(insert(db, n))).toBeInstanceOf(ReadOnlyError)
+
+    expect(await db.scalar('select pg_backend_pid()')).toBe(pid)
   })
 })

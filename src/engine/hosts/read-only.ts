@@ -3,18 +3,17 @@
 // happens twice.
 import type { Failure, RawConnection } from '../../driver/driver.ts'
 import type { ResolvedOptions } from '../../options/options.ts'
-import { type Compiled, Pin } from '../../sql/compiled.ts'
+import { Pin } from '../../sql/compiled.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import type { Settings } from '../../sql/settings.ts'
 
-/** A statement, as far as it is needed here. */
+/** A statement, as far as it is needed here. A SELECT may call a function that writes. */
 interface Failed {
   readonly engine: {
     readonly dialect: Dialect
     readonly options: Pick<ResolvedOptions, 'connection'>
     readonly hosts: { noteStale(): void } | null
   }
-  readonly stmt: Compiled
   readonly slot: { readonly pins: number } | null
   readonly wanted: Settings | null
   readonly transaction: {
@@ -27,11 +26,10 @@ interface Failed {
 
 /** Called when `op` has failed on `raw`, for whatever reason. */
 export function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): void {
-  const { engine, slot, transaction, stmt } = op
+  const { engine, slot, transaction } = op
   const { dialect } = engine
   if (failure.kind !== 'server' || dialect.explain(failure.fields ?? {}).health !== 'standby') return
-  // A statement of the class `read` may share its connection with others, and needs no primary.
-  if (stmt.cls === 'read' || transaction?.outermost.options.readOnly === true || isReadOnly(engine)) return
+  if (transaction?.outermost.options.readOnly === true || isReadOnly(engine)) return
   if (slot !== null && ((slot.pins & Pin.settings) !== 0 || refusesWrites(dialect, op.wanted))) return
   engine.hosts?.noteStale()
   const stale: Failure = { ...failure, kind: 'lost' }
@@ -42,6 +40,7 @@ export function noteReadOnly(op: Failed, raw: RawConnection, failure: Failure): 
 /** Whether its options make it one that only reads. */
 function isReadOnly({ dialect, options: { connection } }: Failed['engine']): boolean {
   const { settings, options } = connection
+  if (/^(?:standby|prefer-standby|read-only)$/.test(String(connection['targetSessionAttrs']))) return true
   return refusesWrites(dialect, settings) || (typeof options === 'string' && dialect.settings.refusesWrites(options))
 }
 
