@@ -5,7 +5,7 @@ import { explainRefused } from '../../mysql/errno.ts'
 import { targetsSet } from '../../mysql/dialect.ts'
 import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
-import type { Failure, Op, RowPort } from '../driver.ts'
+import type { Failure, Op, Outcome, RowPort } from '../driver.ts'
 import type { Client, WrittenPacket } from './client.ts'
 import { Exchange, Farewell, type Prepared, Preparing } from './exchange.ts'
 import { asText, databaseOf, givesRows, largerThan, locksTables } from './check.ts'
@@ -14,7 +14,7 @@ import { Code, type Cursor, numberPacket, type Ok, ServerStatus, type ServerRefu
 import { PreparedStatements, Statement } from './prepared.ts'
 import { Results } from './results.ts'
 import { holds, type Holder, makeRoom } from './room.ts'
-import { misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
+import { leftOpen, misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
 import type { Conversions } from './types.ts'
 import { type Encoded, encodeAll, executePacket } from './values.ts'
 
@@ -280,6 +280,8 @@ export class Runner implements Holder {
             this.#close([statement])
             return anew()
           }
+          if (before === 'idle' && this.status === 'tx' && !stmt.hasControl && !this.#byHand)
+            return this.#misread(leftOpen, 'rolled_back')
           if (stmt.control === 'prepare' && this.status === 'tx') this.status = 'prepared'
           const failure = results.settle(before === 'idle' && this.status === 'idle' && stmt.cls !== 'read')
           if (changed) this.#nameBefore(() => next(failure))
@@ -340,8 +342,8 @@ export class Runner implements Holder {
     this.#misread(quotesMoved)
   }
 
-  #misread(why: string): void {
-    const cause = new UsageError(why, { outcome: 'unknown' })
-    this.#host.broken({ kind: 'protocol', outcome: 'unknown', cause })
+  #misread(why: string, outcome: Outcome = 'unknown'): void {
+    const cause = new UsageError(why, { outcome })
+    this.#host.broken({ kind: 'protocol', outcome, cause })
   }
 }

@@ -34,6 +34,10 @@ export const uncommitted: string =
   'A procedure, or SQL that was made in the server, has turned autocommit off in the session, so its connection was closed: statements ' +
   'would have been rolled back that are taken for committed. Begin and end a transaction in the procedure instead.'
 
+export const leftOpen: string =
+  'A procedure has left a transaction open, so its connection was closed, and what ran in it was rolled back. End the transaction in the ' +
+  'procedure, or call the procedure inside of transaction(work) and begin none in it.'
+
 /** Why dates would be stored and read shifted, or texts as others. Null: neither would. */
 export function misleading({ zone, charset }: Ok): string | null {
   if (zone !== null && !isUtcZone(zone)) return zoneMoved + zoneAdvice
