@@ -51,6 +51,11 @@ export class Place {
 /** For what was begun when no place was taken. */
 export const noPlace: Place = new Place({}, '', untakenPlace)
 
+/** Whether it names code of the user. */
+export function isKnown(place: string): boolean {
+  return place !== unknownPlace && place !== untakenPlace
+}
+
 const mostSaved = 10
 const everyMs = 10
 /** One takes at most this part of the time until the next: where much else runs, it takes ten times as long as where little does. */

@@ -1,7 +1,7 @@
 // How a slot holds its lease: the reasons to keep it, whether the pool may recall it, and the messages about that. The files beside it
 // that decide for a slot know it in this form; its queues are in `slot.ts`.
 import { notice } from '../../observe/channels.ts'
-import { noPlace, type Place } from '../../observe/place.ts'
+import { isKnown, noPlace, type Place } from '../../observe/place.ts'
 import type { Failure } from '../../driver/driver.ts'
 import type { LeaseHolder, Blockers } from '../../pool/lease.ts'
 import { currentChain } from '../context/chain.ts'
@@ -290,7 +290,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     const { top, idleSince } = this
     if (top === null || idleSince === null || clock.now() - idleSince < longMs) return
     const { toldPlaces } = this.engine
-    const place = String(top.cursor?.place ?? top.place)
+    const place = this.#ownerOf(top) ?? String(top.cursor?.place ?? top.place)
     if (toldPlaces.has(place) || toldPlaces.size >= mostToldPlaces) return
     toldPlaces.add(place)
     notice(
@@ -320,9 +320,18 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
       : `${this.owner} whose statement at ${this.place} borrowed it`
   }
 
+  /** In words, where no code of the user began the transaction, as around a request; null: that of its place. */
+  #ownerOf(top: TransactionRecord<this>): string | null {
+    const { owner } = this
+    if (typeof owner === 'string' || top.own || top.cursor !== null || isKnown(String(top.outermost.place))) return null
+    return `transaction of ${owner.describe()}`
+  }
+
   describe(): string {
+    const { top } = this
     const why = this.#hindrance()
-    return `${this.top?.describe() ?? this.describeOwner()}${this.flight.describe(this.lease)}${why === '' ? '' : `, ${why}`}`
+    const what = top === null ? this.describeOwner() : (this.#ownerOf(top) ?? top.describe())
+    return `${what}${this.flight.describe(this.lease)}${why === '' ? '' : `, ${why}`}`
   }
 
   /** Why the pool cannot take the connection back for somebody who waits. */
