@@ -33,6 +33,8 @@ export const Dirty = {
   sequences: 256,
   /** Only settings of frames, all of them known (`InForce`): the next user changes them. */
   framed: 512,
+  /** The server says that a statement changed what its text does not show, as by a trigger. The driver puts it in. */
+  told: 1024,
 } as const
 
 /**

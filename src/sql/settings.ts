@@ -65,6 +65,7 @@ const believed: ReadonlyMap<string, { readonly fits: (value: string) => boolean;
   ['collation_connection', onlyUtf8mb4],
   ['session_track_system_variables', onlyDrivers],
   ['session_track_schema', onlyDrivers],
+  ['session_track_state_change', onlyDrivers],
   [
     'autocommit',
     {

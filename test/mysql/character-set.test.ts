@@ -98,7 +98,7 @@ describeMysql('the character set of MySQL', () => {
   })
 
   test('what the driver hears of such changes by cannot be turned off by settings', async () => {
-    for (const name of ['session_track_system_variables', 'session_track_schema']) {
+    for (const name of ['session_track_system_variables', 'session_track_schema', 'session_track_state_change']) {
       const error = await caught(open().scope((conn) => conn.all('select 1'), { settings: { [name]: '' } }))
       expect([error.constructor, error.message]).toEqual([UsageError, expect.stringContaining('belongs to the driver')])
     }

@@ -168,6 +168,65 @@ describeMysql('of the session of MySQL', () => {
       }),
   )
 
+  test.each([
+    ['a trigger', 'insert into t values (5)', 'set @mine = 5'],
+    ['a trigger', 'insert into t values (5)', 'set session sql_select_limit = 1'],
+    ['a function that a view calls', 'select * from seen', 'set @mine = 5'],
+    ['a function that a view calls', 'select * from seen', 'create temporary table mine (n int)'],
+  ])('what %s sets is not left: %s, %s', (by, text, sets) =>
+    withRole(async (db, before) => {
+      await server.query(
+        by === 'a trigger'
+          ? `create trigger sets before insert on t for each row ${sets}`
+          : `create function sets() returns int begin ${sets}; return 1; end`,
+      )
+      if (by !== 'a trigger') await server.query('create view seen as select sets() as n')
+      try {
+        await db.status(text)
+        expect(await session(db)).toEqual(before)
+        await db.transaction((tx) => tx.status(text.replace('5', '6')))
+        expect(await session(db)).toEqual(before)
+      } finally {
+        await server.query(by === 'a trigger' ? 'drop trigger sets' : 'drop function sets')
+        if (by !== 'a trigger') await server.query('drop view seen')
+        await server.query('delete from t')
+      }
+    }),
+  )
+
+  test('what a trigger sets stays with its scope, also while others wait, and is said to be why', async () => {
+    await server.query('create trigger sets before insert on t for each row set @mine = new.n')
+    await using db = createDb(server.url, { pool: { max: 1, acquireTimeoutMs: 2000 } })
+    try {
+      await db.scope(async () => {
+        await db.status('insert into t values (7)')
+        const waits = caught(db.detached(() => db.scalar('select @mine')))
+        expect((await waits).message).toContain('what a trigger or a function has set')
+        expect(await db.scalar('select @mine')).toBe(7)
+      })
+      expect(await db.scalar('select @mine')).toBe(null)
+    } finally {
+      await server.query('drop trigger sets')
+      await server.query('delete from t')
+    }
+  })
+
+  test('a trigger that sets nothing of the session costs no reset', async () => {
+    await server.query(
+      'create trigger sets before insert on t for each row begin declare n int; set n = 5; set new.n = n + new.n; end',
+    )
+    await using db = createDb(server.url, { pool: { max: 1 } })
+    try {
+      for (const n of [1, 2, 3]) await db.status('insert into t values (?)', [n])
+      // A reset begins to count again.
+      expect(await db.first("show session status like 'Com_insert'")).toMatchObject({ Value: '3' })
+      expect(await db.scalar('select sum(n) from t')).toBe('21')
+    } finally {
+      await server.query('drop trigger sets')
+      await server.query('delete from t')
+    }
+  })
+
   test('a statement that the client has prepared is prepared again by the next one', async () => {
     await using db = createDb(server.url, { pool: { max: 1 } })
     for (const n of [1, 2]) {

@@ -12,7 +12,6 @@ import { Exchange } from './exchange.ts'
 import { type MysqlOptions, parseOptions } from './descriptor.ts'
 import { Code, textPacket } from './packets.ts'
 import { Session } from './session.ts'
-import { trackedVariables } from './tracked.ts'
 
 const defaultCacheSize = 256
 const keepAliveMs = 10_000
@@ -83,7 +82,7 @@ function establishing({ settings = {} }: MysqlOptions): Establishing {
     return `${target} = ${typeof written === 'string' ? literal(written) : String(written)}`
   })
   // The database that names are looked up in has to be known: a prepared statement keeps its own.
-  // A procedure may change the time zone and the character set. The client's own follows the latter.
+  // A procedure may change the time zone and the character set, whose client's own follows the latter. A trigger may set anything.
   const own = (collation: string): string[] => [
     'character_set_client = utf8mb4',
     'character_set_results = utf8mb4',
@@ -91,7 +90,8 @@ function establishing({ settings = {} }: MysqlOptions): Establishing {
     "time_zone = '+00:00'",
     `net_write_timeout = ${patience}`,
     'session_track_schema = 1',
-    `session_track_system_variables = '${trackedVariables.join()}'`,
+    'session_track_state_change = 1',
+    "session_track_system_variables = '*'",
   ]
   return (autocommit, collation) =>
     `SET ${[`autocommit = ${autocommit}`, ...own(collation)]

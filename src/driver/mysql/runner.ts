@@ -14,7 +14,7 @@ import { Code, type Cursor, numberPacket, type Ok, ServerStatus, type ServerRefu
 import { PreparedStatements, Statement } from './prepared.ts'
 import { Results } from './results.ts'
 import { holds, type Holder, makeRoom } from './room.ts'
-import { leftOpen, misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
+import { isHidden, leftOpen, misleading, naming, quotesMoved, uncommitted } from './tracked.ts'
 import type { Conversions } from './types.ts'
 import { type Encoded, encodeAll, executePacket } from './values.ts'
 
@@ -30,6 +30,8 @@ export interface RunnerOptions {
 export interface RunnerHost {
   /** The connection is of no use any more. */
   broken(failure: Failure): void
+  /** A statement has changed the session, which its text does not show. */
+  changed(): void
 }
 
 interface BareOptions {
@@ -268,6 +270,7 @@ export class Runner implements Holder {
         status: (flags, ok) => {
           results.ended(ok)
           this.#told(flags, ok, stmt.cls === 'control')
+          if ((flags & ServerStatus.changed) !== 0 && isHidden(stmt)) this.#host.changed()
           if (ok !== null) this.#tracked(ok)
           else if ((flags & ServerStatus.changed) !== 0) changed = true
         },

@@ -361,6 +361,11 @@ export class Session implements RawConnection, RunnerHost {
     this.destroy(failure)
   }
 
+  /** For the runner: only a reset by the server undoes it. */
+  changed(): void {
+    this.dirty |= Dirty.told
+  }
+
   #lose(failure: Failure): void {
     if (!this.#alive) return
     this.#alive = false

@@ -1,22 +1,22 @@
 // The state of a session that the server reports although the driver did not change it: how texts, dates and quotes are read, and
 // whether statements commit. A change by which values would be misread ends the session.
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { isUtcZone, zoneAdvice } from '../../sql/settings.ts'
 import type { Ok } from './packets.ts'
 
-/** Variables whose changes the server names. */
-export const trackedVariables = [
-  'character_set_client',
-  'character_set_results',
-  'character_set_connection',
-  'collation_connection',
-  'time_zone',
-] as const
+/** Variables whose values decide what is read. With the collation goes the character set of the connection. */
+const watched = ['character_set_client', 'character_set_results', 'collation_connection', 'time_zone']
 
-/** The server names a variable that is set to what it is. With the collation goes the character set of the connection. */
-export const naming: string = `SET ${trackedVariables
-  .filter((name) => name !== 'character_set_connection')
-  .map((name) => `SESSION ${name} = @@session.${name}`)
-  .join(', ')}`
+/** The server names a variable that is set to what it is. */
+export const naming: string = `SET ${watched.map((name) => `SESSION ${name} = @@session.${name}`).join(', ')}`
+
+/** What shows in the text of a statement that changes the session. */
+const shown = Dirty.settings | Dirty.role | Dirty.temp | Dirty.prepared | Dirty.unknown | Dirty.framed
+
+/** Whether a change of which the server tells is none of the statement's own. */
+export function isHidden({ cls, dirties }: Compiled): boolean {
+  return cls !== 'control' && (dirties & shown) === 0
+}
 
 const zoneMoved =
   'A procedure, or SQL that was made in the server, has changed the time_zone of the session, so its connection was closed. '

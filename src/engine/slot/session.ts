@@ -47,7 +47,12 @@ export abstract class SlotSession {
   /** Its session has state that its user relies on, or may have. */
   get keepsSession(): boolean {
     if (this.doubts !== null) this.#settleDoubts(this.doubts)
-    return this.pins !== 0 || this.leftBy !== null || (this.doubts !== null && this.#doubtsCall)
+    return this.pins !== 0 || this.leftBy !== null || (this.doubts !== null && this.#doubtsCall) || this.#wasTold
+  }
+
+  /** The server has said that something in the session was changed. */
+  get #wasTold(): boolean {
+    return this.keeps && this.lease !== null && (this.lease.raw.dirty & Dirty.told) !== 0
   }
 
   /** The user relies on a change of the session. */
@@ -140,6 +145,7 @@ export abstract class SlotSession {
     if (this.pins !== 0)
       return `session pinned by ${this.#pinnedBy}${this.#pinnedAt === null ? '' : ` at ${this.#pinnedAt}`}`
     if (this.leftBy !== null) return `session kept for what ${this.leftBy.verb} may have left in it`
+    if (this.#wasTold) return 'session kept for what a trigger or a function has set in it'
     return this.doubts === null ? '' : 'session kept until it is known what its functions leave'
   }
 }
