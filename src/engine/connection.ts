@@ -170,21 +170,33 @@ export class Connection extends Executor implements AsyncDisposable {
    * @throws {AcquireTimeoutError} when none becomes free in time.
    */
   async rawConnection(options?: Pick<QueryDefaults, 'timeoutMs'>): Promise<unknown> {
-    await this.borrow(callOptions(options, rawChecks, 'rawConnection()').timeoutMs)
+    const { timeoutMs } = callOptions(options, rawChecks, 'rawConnection()')
+    this.#checkUsable('rawConnection()')
     const slot = this.#slot
     let lent = null as Promise<unknown> | null
-    const act = (): void => {
-      // A nested transaction that it has waited for is not released yet.
-      if (slot.flight.unreleased === null) lent = this.#engine.runtime.lend(slot)
-    }
+    // What was issued before may owe something when it has ended, of which nothing is known now.
+    let owes = slot.top !== null && slot.busy
     for (;;) {
-      if (slot.needsPrefix(this.settingsHere())) await this.scalar('select 1')
-      const turn = new Turn(this.#engine, currentChain(), this, { untilQuiet: true, borrows: true, act })
+      const settings = this.settingsHere()
+      const limit = slot.lease === null ? (timeoutMs ?? Infinity) : Infinity
+      owes ||= slot.needsPrefix(settings) || (slot.lease === null && settings !== null)
+      // Both are issued at once, so that what is issued behind this call comes behind both.
+      const paid = owes ? this.scalar('select 1', [], { timeoutMs: limit }) : null
+      paid?.catch(() => {})
+      let failed = false
+      const act = (): void => {
+        owes = slot.needsPrefix(settings)
+        if (!owes && !failed) lent = this.#engine.runtime.lend(slot)
+      }
+      const until = clock.now() + limit
+      const turn = new Turn(this.#engine, currentChain(), this, { untilQuiet: true, borrows: true, act, until })
       slot.send(turn)
       try {
+        await paid
         await turn.wait()
         if (lent !== null) return await lent
       } catch (thrown) {
+        failed = true
         throw thrownError(thrown, this.#engine)
       }
     }

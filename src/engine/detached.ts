@@ -2,6 +2,7 @@
 // that code awaits it, the connections of that code do not come back, and a wait for one of them inside the work fails at once.
 import { clock } from '../util/clock.ts'
 import { inRoot } from '../util/context.ts'
+import type { Pool } from '../pool/pool.ts'
 import { currentChain, type Link } from './context/chain.ts'
 import type { Frame } from './context/frame.ts'
 import type { Slot } from './slot/slot.ts'
@@ -9,6 +10,24 @@ import type { Slot } from './slot/slot.ts'
 /** Code that has run nothing for so long while it awaits the work waits for nothing else, as far as can be seen. */
 const idleMs = 100
 const againMs = 25
+
+/** Where those who wait are judged again: once for all work that is found to be awaited in one turn of the event loop. */
+const dueSlots = new Set<Slot>()
+const duePools = new Set<Pool>()
+
+function reviewSoon(slots: readonly Slot[], pool: Pool): void {
+  if (duePools.size === 0) inRoot(() => clock.setImmediate(review))
+  for (const slot of slots) dueSlots.add(slot)
+  duePools.add(pool)
+}
+
+function review(): void {
+  const [slots, pools] = [[...dueSlots], [...duePools]]
+  dueSlots.clear()
+  duePools.clear()
+  for (const slot of slots) slot.reconsider()
+  for (const pool of pools) pool.noteHeld(true)
+}
 
 /** The code that awaits one piece of detached work. */
 export class Awaiting {
@@ -34,8 +53,7 @@ export class Awaiting {
       return
     }
     frame.awaited = this.#chain
-    for (const slot of slots) slot.reconsider()
-    frame.engine.pool.noteHeld(true)
+    reviewSoon(slots, frame.engine.pool)
   }
 }
 

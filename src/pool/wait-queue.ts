@@ -130,7 +130,8 @@ export class WaitQueue {
 
   /** The one who came last of those who run inside of one of `keys`. */
   youngestInside(keys: ReadonlySet<object>): PoolWaiter | undefined {
-    return this.#all().findLast(({ around }) => around.some((key) => keys.has(key)))?.waiter
+    const runs = ({ around }: Wait): boolean => around.some((key) => keys.has(key))
+    return (this.#returning.length === 0 ? this.#newcomers.findLast(runs) : this.#all().findLast(runs))?.waiter
   }
 
   /** Takes everybody out. */

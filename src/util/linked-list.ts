@@ -40,6 +40,13 @@ export class LinkedList<T> {
     return node?.value
   }
 
+  /** The last of those that fit; undefined: there is none. */
+  findLast(fits: (value: T) => boolean): T | undefined {
+    let node = this.#last
+    while (node !== null && !fits(node.value)) node = node.before
+    return node?.value
+  }
+
   /** At the end. */
   add(value: T): ListNode<T> {
     const node = new ListNode(value, this, this.#last)
@@ -87,6 +94,10 @@ export class LinkedSet<T extends object> {
 
   get size(): number {
     return this.#list.size
+  }
+
+  get first(): T | undefined {
+    return this.#list.first
   }
 
   has(value: T): boolean {

@@ -109,3 +109,11 @@ test('nothing is there once it is cleared, and nothing comes once it has ended',
   held.keep(bytes, 0, bytes.length, 1)
   expect([held.length, read(held)]).toEqual([0, []])
 })
+
+test('thousands that have one row each take little memory', () => {
+  const before = process.memoryUsage().arrayBuffers
+  const all = Array.from({ length: 2_000 }, () => kept(['one row']).held)
+
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000)
+  expect(all.flatMap((held) => read(held))).toEqual(all.map(() => 'one row'))
+})

@@ -66,7 +66,7 @@ export class Flight {
   }
 
   /** Calls code that issues several reads at once: where a connection takes one message at a time they travel in one. */
-  issueTogether<T>(work: () => T, slot: { reconsider(): void }): T {
+  issueTogether<T>(work: () => T, slot: { wake(): void }): T {
     if (this.issuing !== null) return work()
     const issued: EngineOp[] = (this.issuing = [])
     try {
@@ -74,7 +74,7 @@ export class Flight {
     } finally {
       this.issuing = null
       if (issued.length > 1) for (const op of issued) op.beside = issued
-      slot.reconsider()
+      slot.wake()
     }
   }
 

@@ -15,7 +15,7 @@ import { isDue, noteStatus, openerOf, prefixOf, settingsLeft, settingsUndone } f
 import { route } from '../hosts/route.ts'
 import { Holding, type Item } from './holding.ts'
 import { remove } from './flight.ts'
-import { purgeLost, requeueBehind } from './queues.ts'
+import { block, Blocked, joins, judgeAll, judgeLeft, purgeLost, resume, requeueBehind, takeReady } from './queues.ts'
 import { ask, noteReach } from './reach.ts'
 import { isPlain, joinsOpening, divert, noteDuration, sendSpare, type Spare, submit } from './spares.ts'
 import { tellOfCursors, type Waiting, Turn } from './waiting.ts'
@@ -27,7 +27,7 @@ export type TransactionPlace = Where<Slot>
 
 export class Slot extends Holding implements PoolWaiter {
   readonly ready: Item[] = roomForOne()
-  readonly blocked: Item[] = []
+  readonly blocked: Blocked = new Blocked()
   #borrowing = false
   #pinLost: Failure | null = null
   #closing: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
@@ -37,7 +37,7 @@ export class Slot extends Holding implements PoolWaiter {
   spares: Map<EngineOp, Spare> | null = null
 
   get busy(): boolean {
-    return this.flight.size > 0 || this.ready.length > 0 || this.blocked.length > 0 || this.spares !== null
+    return this.flight.size > 0 || this.ready.length > 0 || this.blocked.size > 0 || this.spares !== null
   }
 
   /** Sends a statement, or takes a turn, now or when its time comes. Synchronous; failures reach `item.refuse`. */
@@ -69,7 +69,7 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #submit(item: Item): void {
-    if (!this.admits(item)) return
+    if (!this.admits(item) || (this.blocked.size > 0 && joins(this, item))) return
     const free = this.ready.length === 0 && this.reads === null && (this.spares === null || isPlain(item))
     if (free && item instanceof EngineOp && this.#hasRoom(item)) {
       if (!divert(this, item)) this.#transmit(item)
@@ -84,11 +84,7 @@ export class Slot extends Holding implements PoolWaiter {
   /** Whether it may go on; if not, it waits for somebody's transaction, or was refused. */
   admits(item: Item): boolean {
     const admitted = admit(this, item)
-    if (admitted === false) {
-      item.issued = true
-      this.blocked.push(item)
-      item.arm('transaction', this.top?.describe())
-    }
+    if (admitted === false) block(this, item, this.stack.innermost(item.chain, item.handle), this.top?.describe())
     return admitted === true
   }
 
@@ -107,6 +103,12 @@ export class Slot extends Holding implements PoolWaiter {
   }
 
   #pump(): void {
+    do this.#drain()
+    while (this.blocked.size > 0 && resume(this))
+    this.#park()
+  }
+
+  #drain(): void {
     while (this.ready.length > 0) {
       const item = this.ready[0] as Item
       // Reads that were issued before are answered before.
@@ -129,7 +131,6 @@ export class Slot extends Holding implements PoolWaiter {
         else this.#transmit(item)
       }
     }
-    this.#park()
   }
 
   #transmit(op: EngineOp): void {
@@ -236,7 +237,7 @@ export class Slot extends Holding implements PoolWaiter {
 
   refuse(failure: Failure): void {
     this.#borrowed()
-    for (const item of this.ready.splice(0)) item.refuse(failure)
+    for (const item of takeReady(this)) item.refuse(failure)
     this.#park()
   }
 
@@ -246,7 +247,8 @@ export class Slot extends Holding implements PoolWaiter {
 
   /** An item gave up. When nobody is left to want a connection, the borrow is called off. */
   withdraw(item: Waiting): void {
-    for (const queue of [this.ready, this.blocked]) remove(queue, item)
+    remove(this.ready, item)
+    this.blocked.remove(item as Item, this.top)
     if (this.#borrowing && this.ready.length === 0) {
       this.#borrowed()
       this.pool.withdraw(this)
@@ -283,6 +285,17 @@ export class Slot extends Holding implements PoolWaiter {
     if (head !== undefined && head.state === OpState.abandoned) clock.queueMicrotask(() => this.cancel(head))
   }
 
+  /** Asks those again who wait for a transaction whether they may. */
+  reconsider(): void {
+    judgeAll(this)
+    this.#pump()
+  }
+
+  /** What was issued together may be sent. */
+  wake(): void {
+    this.#pump()
+  }
+
   room(): void {
     if (this.flight.size > 0) this.#pump()
   }
@@ -309,25 +322,17 @@ export class Slot extends Holding implements PoolWaiter {
 
   override enter(record: TransactionRecord<this>): void {
     super.enter(record)
-    if (this.ready.length > 0) requeueBehind(this)
+    if (this.busy) requeueBehind(this, record)
   }
 
   /** Takes `transaction` and everything inside it off the stack and lets those who waited for it move. */
   pop(transaction: TransactionRecord<this>): void {
+    const { top } = this
     if (!this.stack.pop(transaction)) return
-    const outermost = transaction.parent === null
-    if (outermost) this.flight.unreleased = null
+    if (transaction.parent === null) this.flight.unreleased = null
     settingsLeft(this, transaction)
     this.settleChanges()
-    this.reconsider()
-  }
-
-  /** Asks again of those who wait for a transaction whether they may go on. */
-  reconsider(): void {
-    for (const item of this.blocked.length > 0 ? this.blocked.splice(0) : []) {
-      item.unarm()
-      this.#submit(item)
-    }
+    judgeLeft(this, transaction, top)
     this.#pump()
   }
 
@@ -360,7 +365,7 @@ export class Slot extends Holding implements PoolWaiter {
     if (this.#borrowing && !this.patient) {
       this.#borrowing = false
       this.pool.withdraw(this)
-      for (const item of this.ready.splice(0)) item.refuseWith(released())
+      for (const item of takeReady(this)) item.refuseWith(released())
     }
     this.noteBack()
     if (this.top === null && !this.busy && this.lease?.raw.quarantined !== true) return this.handBack() ?? null

@@ -31,6 +31,8 @@ export class TransactionRecord<S extends Holder = Holder> implements StatementTr
   /** The one around it, and the savepoint that is open inside of it. */
   parent: TransactionRecord<S> | null = null
   inner: TransactionRecord<S> | null = null
+  /** Who goes on in it when what is open inside of it has ended; null: nobody has waited for that. */
+  behind: Iterable<Waiting> | null = null
   /** It is on the stack of its slot: it has begun, and has not ended. */
   onStack = false
   /** The savepoint's name; empty for the outermost. */

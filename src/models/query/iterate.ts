@@ -4,7 +4,7 @@ import type { CursorOptions } from '../../engine/query/query-options.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { asQuery, type Statement } from '../../sql/statement.ts'
-import { BatchLoop, RowLoop } from '../../util/loop.ts'
+import { BatchLoop, RowLoop, Turns } from '../../util/loop.ts'
 import { Indexes } from '../load/indexes.ts'
 import { compileQuery } from './compile/compile.ts'
 import type { ModelCursor } from '../types/query.ts'
@@ -29,7 +29,7 @@ class PageCursor<R> implements ModelCursor<R> {
   readonly #size: number
   #ready: R[] = []
   #ended = false
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   constructor(rows: PageRows, size = 100) {
     this.#rows = rows
@@ -79,10 +79,14 @@ class PageCursor<R> implements ModelCursor<R> {
   }
 
   /** One pull at a time, in the order they were asked for. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => {})
-    return turn
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { before, end } = this.#turns.next()
+    try {
+      if (before !== null) await before
+      return await work()
+    } finally {
+      end()
+    }
   }
 
   async #take(count: number): Promise<R[]> {

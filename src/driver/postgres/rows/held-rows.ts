@@ -14,6 +14,8 @@ interface Block {
 }
 
 const blockSize = 1 << 16
+/** The first rows of a portal take no more memory than they need, if they are no more: thousands of portals may have one row each. */
+const few = 1 << 12
 /** So many are kept for those who need one next. */
 const mostFree = 16
 const free: Block[] = []
@@ -39,7 +41,7 @@ export class KeptBytes implements HeldRows {
     this.length += count
     for (let at = from; at < to;) {
       let end = endOf(bytes, at)
-      const block = this.#roomFor(end - at)
+      const block = this.#roomFor(end - at, to - at)
       const most = at + block.bytes.length - block.to
       if (to <= most) end = to
       else for (let next = end; next <= most; next = endOf(bytes, next)) end = next
@@ -101,13 +103,11 @@ export class KeptBytes implements HeldRows {
     return this.#blocks[0] as Block
   }
 
-  #roomFor(size: number): Block {
+  /** For a row of that size. `left`: of it and those behind it. */
+  #roomFor(size: number, left: number): Block {
     const last = this.#blocks.at(-1)
     if (last !== undefined && last.to + size <= last.bytes.length) return last
-    const block = (size <= blockSize ? free.pop() : undefined) ?? {
-      bytes: Buffer.allocUnsafeSlow(Math.max(size, blockSize)) as Bytes,
-      to: 0,
-    }
+    const block = (size <= blockSize ? free.pop() : undefined) ?? { bytes: made(last === undefined, size, left), to: 0 }
     this.#blocks.push(block)
     return block
   }
@@ -117,6 +117,10 @@ export class KeptBytes implements HeldRows {
     this.#blocks = []
     this.#at = 0
   }
+}
+
+function made(first: boolean, size: number, left: number): Bytes {
+  return (first && left <= few ? Buffer.allocUnsafe(left) : Buffer.allocUnsafeSlow(Math.max(size, blockSize))) as Bytes
 }
 
 function giveBack(block: Block): void {
