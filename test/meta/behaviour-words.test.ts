@@ -37,6 +37,7 @@ const about: Readonly<Record<string, string>> = {
   'migrations-interrupted': 'the same, behind poolers too',
   'migrations-killed': 'the same',
   'migrations-tenants': 'the same, in schemas',
+  'lock-left': 'advisory locks beside its cursors and COPY',
   'overlays-on-postgres': 'roles, constraint triggers',
   'parameters-on-postgres': 'casts, dollar quotes, arrays, bodies of functions',
   'prepared-names': 'search_path, and its catalogue of prepared statements',

@@ -1,6 +1,14 @@
 // `lock(key, work)`: an advisory lock as a guard. The server keeps sessions and transactions apart; code that shares one session
 // is kept apart here, because the server gives a session again what it has.
-import { AbortedError, ConnectionLostError, QueryTimeoutError, UsageError } from '../../errors/index.ts'
+import {
+  AbortedError,
+  ConnectionLostError,
+  type GeneverError,
+  QueryTimeoutError,
+  TransactionAbortedError,
+  TransactionStateError,
+  UsageError,
+} from '../../errors/index.ts'
 import type { LockKey, LockWords } from '../../sql/dialect.ts'
 import { before, clock, deferred } from '../../util/clock.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
@@ -17,7 +25,10 @@ import {
 import { ambientDefaults, currentChain, type Link, openTransaction, push, runIn } from '../context/chain.ts'
 import { Frame } from '../context/frame.ts'
 import { callOptions } from '../handle.ts'
+import { engineStatement } from '../query/engine-statement.ts'
+import { sendPast, sendDeferredRollback } from '../slot/sending.ts'
 import type { Slot } from '../slot/slot.ts'
+import { untilQuiet } from '../slot/waiting.ts'
 import { KeyedTurns, type Turn } from './keyed-turns.ts'
 import { unconverted } from '../../sql/conversions.ts'
 import type { AmbientRunner, StatementEngine } from '../query/runner.ts'
@@ -132,6 +143,22 @@ class Asked {
     const { sql, params } = this.#words.free(this.key, this.shared)
     return (await this.source.scalar<boolean>(sql, params, { timeoutMs: Infinity, ...unconverted })) === true
   }
+
+  /** As soon as nothing is on the wire and the server takes statements, past all that waits, whatever transaction is open. */
+  async freeLater(slot: Slot): Promise<void> {
+    const { engine, lease } = slot
+    const { sql, params } = this.#words.free(this.key, this.shared)
+    for (;;) {
+      await sendDeferredRollback(slot)
+      await untilQuiet(slot, { chain: undefined, handle: null }, 'front', Infinity)
+      if (lease === null || slot.lease !== lease || !lease.raw.alive) return
+      if (lease.raw.status !== 'failed') break
+      // It takes nothing before it has been rolled back. One begun by text is out of sight: the reset of the session frees it.
+      if (slot.top === null) return
+      await slot.top.whenLeft()
+    }
+    await sendPast(slot, [engineStatement(engine, engine.statements.compileInternal(sql), { params })]).wait()
+  }
 }
 
 async function locked<T>(asked: Asked, engine: StatementEngine, work: () => Promise<T> | T): Promise<T | undefined> {
@@ -188,19 +215,19 @@ async function onSession<T>(asked: Asked, slot: Slot, work: () => Promise<T> | T
     try {
       result = await runIn(push(frame, chain), work)
     } catch (error) {
-      await asked.free().catch(() => {})
+      await freed(asked, slot).catch(() => {})
       throw error
     }
     const outside = openTransaction(engine, chain) === null
     let cause: unknown
-    const freed = await asked.free().catch((error: unknown) => {
+    const free = await freed(asked, slot).catch((error: unknown) => {
       // Its own outcome is that of a statement that was not sent, but the work has run.
       if (!outside || !(error instanceof ConnectionLostError)) throw error
       cause = error
       return false
     })
     // In a transaction that has failed it cannot be freed: it goes with the session.
-    if (!freed && outside)
+    if (!free && outside)
       throw new ConnectionLostError('The lock was lost while the work of lock() ran, so others may have held it too.', {
         outcome: 'unknown',
         cause,
@@ -209,6 +236,23 @@ async function onSession<T>(asked: Asked, slot: Slot, work: () => Promise<T> | T
   } finally {
     frame.end()
     leave()
+  }
+}
+
+/**
+ * Whether the session had it, which it has no more. A cursor or COPY that is open, or a transaction that has failed, lets nothing run
+ * on the connection: then it is freed as soon as it can be, before anything that waits there.
+ */
+async function freed(asked: Asked, slot: Slot): Promise<boolean> {
+  const { lease } = slot
+  try {
+    return await asked.free()
+  } catch (error) {
+    const undone = error instanceof TransactionAbortedError || (error as GeneverError).outcome === 'not_started'
+    if (!undone || lease === null || slot.lease !== lease) throw error
+    void asked.freeLater(slot).catch(() => {})
+    if (error instanceof TransactionStateError) return true
+    throw error
   }
 }
 

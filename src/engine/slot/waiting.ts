@@ -383,7 +383,7 @@ export class Turn extends Waiting {
  */
 export async function untilQuiet(
   slot: { readonly engine: EngineCore; enterUnchecked(turn: Turn, place: 'front' | 'back'): void },
-  { chain, handle }: { readonly chain: Link | undefined; readonly handle: Handle },
+  { chain, handle }: { readonly chain: Link | undefined; readonly handle: Handle | null },
   place: 'front' | 'back',
   until: number,
 ): Promise<void> {

@@ -182,8 +182,7 @@ export class TransactionRecord<S extends Holder = Holder> implements StatementTr
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+    return (this.#controller ??= new AbortController()).signal
   }
 
   get outermost(): TransactionRecord<S> {
@@ -380,8 +379,7 @@ export class TransactionRecord<S extends Holder = Holder> implements StatementTr
   }
 
   interrupt(reason: unknown): void {
-    this.#controller ??= new AbortController()
-    this.#controller.abort(reason)
+    ;(this.#controller ??= new AbortController()).abort(reason)
   }
 
   /** `outcome`: of a statement that was on the wire. */
