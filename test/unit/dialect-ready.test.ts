@@ -1,9 +1,8 @@
 /** A dialect may load its rest with the first engine: nobody sees half of it. */
 
 import { createDb } from 'genever'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { UsageError } from '../../src/errors/index.ts'
-import { mysql } from '../../src/mysql/dialect.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
 import type { Dialect } from '../../src/sql/dialect.ts'
 import { deferred } from '../../src/util/clock.ts'
@@ -49,7 +48,10 @@ test('an engine waits for its dialect before it connects, and close() serves tho
 })
 
 test("MySQL's has no classes of texts and no meanings of errors before it is ready, and says so", async () => {
-  expect(() => mysql.classify('select 1')).toThrow(UsageError)
+  // Another test of this process may have made it ready.
+  vi.resetModules()
+  const { mysql } = await import('../../src/mysql/dialect.ts')
+  expect(() => mysql.classify('select 1')).toThrow('await its ready() first')
   expect(() => mysql.explain({ code: '1213' })).toThrow('ready()')
 
   await mysql.ready?.()
