@@ -7,12 +7,13 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Db } from 'genever'
 import { query } from './database.ts'
 import { freePort } from './free-port.ts'
+import { Relay } from './relay.ts'
 import { until } from './until.ts'
 
 export interface Pooler extends AsyncDisposable {
@@ -118,16 +119,10 @@ const cancelRequest = 80_877_102
 
 /** A pooler in this process, with so many connections to the server. Refuses what depends on a session. */
 export async function startPooler(target: string, size: number): Promise<Pooler> {
-  const { protocol, hostname, port, username, pathname } = new URL(target)
-  const sockets = new Set<Socket>()
-  const keep = (socket: Socket): Socket => {
-    sockets.add(socket.setNoDelay(true))
-    return socket.on('error', () => {}).once('close', () => sockets.delete(socket))
-  }
+  const { username, pathname } = new URL(target)
+  const relay = new Relay(target)
   const lines = await Promise.all(
-    Array.from({ length: size }, () =>
-      ServerLine.open(keep(connect(Number(port), hostname)), username, pathname.slice(1)),
-    ),
+    Array.from({ length: size }, () => ServerLine.open(relay.connect(), username, pathname.slice(1))),
   )
   const free = [...lines]
   const waiting: Client[] = []
@@ -142,18 +137,9 @@ export async function startPooler(target: string, size: number): Promise<Pooler>
     const next = waiting.shift()
     if (next !== undefined) lend(next)
   }
-  const server = createServer((socket) => {
-    new Client(keep(socket), lend, giveBack).serve(lines[0] as ServerLine)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `${protocol}//${username}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
-    async [Symbol.asyncDispose]() {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await once(server, 'close')
-    },
-  }
+  return relay.listen((client) => {
+    new Client(client, lend, giveBack).serve(lines[0] as ServerLine)
+  })
 }
 
 /** Cuts a stream into messages. */

@@ -4,33 +4,16 @@
  * announced, and a failure in the one stops nothing in the other.
  */
 
-import { once } from 'node:events'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { Messages, type Pooler } from './pooler.ts'
+import { Relay } from './relay.ts'
 
 /** What pgpool-II takes for a write, as far as tests need it: functions that are volatile, and all that is no SELECT. */
 const writes = /set_config|advisory|^(?!select)/i
 
-export async function startSpreader(target: string): Promise<Pooler> {
-  const { protocol, hostname, port, username, pathname } = new URL(target)
-  const sockets = new Set<Socket>()
-  const keep = (socket: Socket): Socket => {
-    sockets.add(socket.setNoDelay(true))
-    return socket.on('error', () => {}).once('close', () => sockets.delete(socket))
-  }
-  const server = createServer((socket) => {
-    const [writer, reader] = [connect(Number(port), hostname), connect(Number(port), hostname)].map(keep)
-    spread(keep(socket), writer as Socket, reader as Socket)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `${protocol}//${username}@127.0.0.1:${(server.address() as AddressInfo).port}${pathname}`,
-    async [Symbol.asyncDispose]() {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-      await once(server, 'close')
-    },
-  }
+export function startSpreader(target: string): Promise<Pooler> {
+  const relay = new Relay(target)
+  return relay.listen((client) => spread(client, relay.connect(), relay.connect()))
 }
 
 const flush = Buffer.from([72, 0, 0, 0, 4])
