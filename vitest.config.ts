@@ -67,7 +67,7 @@ const alone = calling(
 
 /** They name the drivers they run on, or are about the command line. */
 const naming =
-  /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|iterate-on-demand|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|copy-without-data|list-bytes|pooler-keeps-none|pooler-meaning|pooler-prepared|pooler-unsaid|pooler-words|select-in|transaction-breaks|lent-behind-commit|faults.listen)\.test/
+  /\b(?:batched-reads|calls-and-names|calls-once|iterate-ahead|iterate-on-demand|lanes-on-a-server|nested-random|nested-release|tags-on-postgres|cli|cli-terminal|transaction-cost|raw-client-pg|addresses|copy-without-data|list-bytes|pooler-keeps-none|pooler-meaning|pooler-prepared|pooler-spreading|pooler-unsaid|pooler-words|select-in|stray-transaction|transaction-breaks|lent-behind-commit|lent-behind-interrupted|faults.listen)\.test/
 /** All other suites that reach a server run on node-postgres too: the promises of the docs, builders, broken networks and servers, replicas. */
 const onPg = calling(
   /\b(?:forEachDriver|onBoth|onEmpty|wantedDrivers|databaseUrl|freshDatabase|serverUrl|site|ownServer|cluster)\(/,

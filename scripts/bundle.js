@@ -31,6 +31,7 @@ const together = [
   // What the first statement of a process does without.
   { name: 'scopes', of: ['engine/open/scope-runtime.js'] },
   { name: 'postgres', of: ['driver/socket/driver.js'] },
+  { name: 'mysql-values', of: ['models/index.js'], and: ['driver/mysql/driver.js'] },
   { name: 'mysql-meanings', of: ['mysql/classify.js', 'mysql/errno.js'] },
   { name: 'pg', of: ['driver/pg/driver.js'] },
   { name: 'pglite', of: ['driver/pglite/driver.js'] },
