@@ -3,11 +3,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import type { Driver } from '../../src/driver/driver.ts'
 import { InvalidOptionError } from '../../src/errors/index.ts'
-import { postgres } from '../../src/postgres/dialect.ts'
 import { resolveOptions } from '../../src/options/options.ts'
-import { refusal, refused, tls } from './resolved-options.ts'
+import { ownDriver, refusal, refused, tls } from './resolved-options.ts'
 
 describe('TLS', () => {
   const full = { rejectUnauthorized: true }
@@ -71,17 +69,6 @@ describe('TLS', () => {
     expect(refusal({ ssl: { key: 'hunter2' } })[0]?.problem).toContain('cannot be used')
   })
 })
-
-function ownDriver(name: string): Driver {
-  return {
-    name,
-    dialect: postgres,
-    poolLimit: 10,
-    parse: (options) => options,
-    open: () => Promise.reject(new Error('not opened here')),
-    classify: () => 'config',
-  }
-}
 
 describe('a secret', () => {
   const canary = 'hunter2'

@@ -2,10 +2,9 @@
 
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import type { Driver } from '../../src/driver/driver.ts'
 import { postgres } from '../../src/postgres/dialect.ts'
 import { resolveOptions, type EngineOptions } from '../../src/options/options.ts'
-import { connection, refused } from './resolved-options.ts'
+import { connection, ownDriver, refused } from './resolved-options.ts'
 
 describe('defaults', () => {
   test('are those of the documentation', () => {
@@ -237,17 +236,6 @@ describe('a description', () => {
     expect(resolveOptions(url, { name: 'main' }).name).toBe('main')
   })
 })
-
-function ownDriver(name: string): Driver {
-  return {
-    name,
-    dialect: postgres,
-    poolLimit: 10,
-    parse: (options) => options,
-    open: () => Promise.reject(new Error('not opened here')),
-    classify: () => 'config',
-  }
-}
 
 describe('the result', () => {
   test('is frozen in all its groups', () => {

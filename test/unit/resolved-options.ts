@@ -1,8 +1,10 @@
 /** What options are resolved to, or refused for. */
 
 import { expect } from 'vitest'
+import type { Driver } from '../../src/driver/driver.ts'
 import { InvalidOptionError } from '../../src/errors/index.ts'
 import { resolveOptions, type EngineOptions } from '../../src/options/options.ts'
+import { postgres } from '../../src/postgres/dialect.ts'
 
 /** The options that are refused, and why; none if they are taken. */
 export function refusal(
@@ -31,3 +33,15 @@ export async function connection(source: unknown, options?: unknown): Promise<Re
 /** The TLS options that a source comes to. */
 export const tls = (source: string, ssl?: EngineOptions['ssl']): unknown =>
   resolveOptions(source, { ssl }).connection['ssl']
+
+/** A driver of the user, which opens nothing. */
+export function ownDriver(name: string): Driver {
+  return {
+    name,
+    dialect: postgres,
+    poolLimit: 10,
+    parse: (options) => options,
+    open: () => Promise.reject(new Error('not opened here')),
+    classify: () => 'config',
+  }
+}

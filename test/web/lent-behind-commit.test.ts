@@ -81,6 +81,19 @@ async function openScope(db: Db): Promise<RequestScope> {
   return new RequestScope(db, await db.engineHere(), { what: () => 'GET /', onAbort: 'continue' })
 }
 
+/** A request whose transaction has read. */
+async function readIn(db: Db, given?: RequestScope): Promise<{ scope: RequestScope; transaction: RequestTransaction }> {
+  const scope = given ?? (await openScope(db))
+  const transaction = new RequestTransaction(db, {}, scope)
+  await scope.run(() => transaction.run(() => db.scalar('select 5')))
+  return { scope, transaction }
+}
+
+function answer(scope: RequestScope): void {
+  scope.handlerSettled()
+  scope.responseClosed(true)
+}
+
 const behindCommit = (link: Link | null): string =>
   link === null ? '' : link.toServer.types.slice(link.toServer.types.lastIndexOf('Q') + 1)
 
@@ -242,10 +255,7 @@ describe('a request that goes on behind its COMMIT', () => {
     await read(db)
     const held = holdBack(place)
     const order: string[] = []
-    const scope = await openScope(db)
-    const transaction = new RequestTransaction(db, {}, scope)
-    const first = scope.run(() => transaction.run(() => db.scalar('select 5')))
-    await first
+    const { scope, transaction } = await readIn(db)
     const next = read(db)
     const third = db.transaction(async (tx) => {
       await tx.scalar('select 1')
@@ -261,8 +271,7 @@ describe('a request that goes on behind its COMMIT', () => {
     await Promise.all([committed, next, third, more])
 
     expect(order).toEqual(['more', 'later'])
-    scope.handlerSettled()
-    scope.responseClosed(true)
+    answer(scope)
     await sound(place)
   })
 
@@ -271,9 +280,7 @@ describe('a request that goes on behind its COMMIT', () => {
     const { db } = place
     await read(db)
     const held = holdBack(place)
-    const scope = await openScope(db)
-    const transaction = new RequestTransaction(db, {}, scope)
-    await scope.run(() => transaction.run(() => db.scalar('select 5')))
+    const { scope, transaction } = await readIn(db)
     const more = scope.run(() => db.scalar('select 6'))
     const next = watch(read(db))
     const committed = transaction.answering(200)
@@ -284,8 +291,7 @@ describe('a request that goes on behind its COMMIT', () => {
     held.goOn()
     expect(await more).toBe(6)
     await committed
-    scope.handlerSettled()
-    scope.responseClosed(true)
+    answer(scope)
     await until(() => next.state === 'resolved')
     await sound(place)
   })
@@ -298,8 +304,7 @@ describe('a request that goes on behind its COMMIT', () => {
     const held = holdBack(place)
     const scope = await openScope(db)
     await scope.run(() => db.scalar(`select nextval('numbers')`))
-    const transaction = new RequestTransaction(db, {}, scope)
-    await scope.run(() => transaction.run(() => db.scalar('select 5')))
+    const { transaction } = await readIn(db, scope)
     const next = read(db)
     const committed = transaction.answering(200)
     await until(() => behindCommit(held.link) !== '')
@@ -307,8 +312,7 @@ describe('a request that goes on behind its COMMIT', () => {
     await Promise.all([committed, next])
 
     await expect(scope.run(() => db.scalar(`select currval('numbers')`))).rejects.toBeInstanceOf(SessionMovedError)
-    scope.handlerSettled()
-    scope.responseClosed(true)
+    answer(scope)
     await sound(place)
   })
 
@@ -317,14 +321,11 @@ describe('a request that goes on behind its COMMIT', () => {
     const { db } = place
     await read(db)
     const held = holdBack(place)
-    const scope = await openScope(db)
-    const transaction = new RequestTransaction(db, {}, scope)
-    await scope.run(() => transaction.run(() => db.scalar('select 5')))
+    const { scope, transaction } = await readIn(db)
     const next = read(db)
     const committed = transaction.answering(200)
     await until(() => behindCommit(held.link) !== '')
-    scope.handlerSettled()
-    scope.responseClosed(true)
+    answer(scope)
     const closed = db.close({ timeoutMs: 50_000 })
     held.goOn()
 
@@ -337,9 +338,7 @@ describe('a request that goes on behind its COMMIT', () => {
     await read(db)
     const held = holdBack(place)
     // Express does not say when a handler has settled.
-    const scope = await openScope(db)
-    const transaction = new RequestTransaction(db, {}, scope)
-    await scope.run(() => transaction.run(() => db.scalar('select 5')))
+    const { scope, transaction } = await readIn(db)
     scope.responseClosed(false)
     const next = read(db)
     const committed = transaction.answering(200)
