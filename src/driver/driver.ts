@@ -57,6 +57,30 @@ export interface Failure {
   readonly column?: string | undefined
 }
 
+/** User code can throw any object. */
+const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
+  'server',
+  'lost',
+  'protocol',
+  'encode',
+  'decode',
+  'timeout',
+  'aborted',
+  'closed',
+  'skipped',
+  'refused',
+])
+
+export function isFailure(thrown: unknown): thrown is Failure {
+  return (
+    typeof thrown === 'object' &&
+    thrown !== null &&
+    !(thrown instanceof Error) &&
+    'outcome' in thrown &&
+    kinds.has((thrown as Partial<Failure>).kind)
+  )
+}
+
 /** The state of an operation: not sent yet, sent, sent and given up by its caller, or settled. */
 export const OpState = { queued: 0, sent: 1, abandoned: 2, settled: 3 } as const
 export type OpState = (typeof OpState)[keyof typeof OpState]

@@ -2,7 +2,7 @@
 // back and dies with it. Handles are fenced: after release they throw instead of touching somebody else's connection.
 import type { QueryDefaults } from './core.ts'
 import { ReleasedConnectionError, TransactionStateError } from '../errors/index.ts'
-import type { Refusal } from '../driver/driver.ts'
+import { isFailure, type Refusal } from '../driver/driver.ts'
 import { clock, deferred } from '../util/clock.ts'
 import {
   currentChain,
@@ -16,7 +16,7 @@ import {
 import { type Enclosing, Frame, type Settings, type Handle, type IsHandle, overlayOf } from './context/frame.ts'
 import { atThisPlace } from './context/place.ts'
 import { Executor } from './query/executor.ts'
-import { failureError, isFailure, thrownError } from './query/failure.ts'
+import { failureError, thrownError } from './query/failure.ts'
 import { callOptions, placeOf, releaseChecks, type ReleaseOptions } from './handle.ts'
 import type { Position } from './hosts/position.ts'
 import type { EngineOp } from './query/op.ts'

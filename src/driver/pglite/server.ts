@@ -2,7 +2,7 @@
 // who is in a transaction or has changed session state keeps the floor until that is undone. The last connection that
 // closes it ends it; one that is destroyed leaves a database in memory alive, as a real server outlives a lost connection.
 import { Dirty } from '../../sql/compiled.ts'
-import type { Failure } from '../driver.ts'
+import { type Failure, isFailure } from '../driver.ts'
 import { endOf, header, Message } from '../postgres/inbox.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
 import { everything, resetText } from '../../postgres/session-sql.ts'
@@ -222,8 +222,4 @@ function hasError(answer: Buffer): boolean {
 function inUse(directory: string, process: number): Failure {
   const message = `The directory ${directory} is in use by process ${process}; one engine at a time may open it.`
   return { kind: 'server', outcome: 'not_started', fields: { severity: 'FATAL', code: State.inUse, message } }
-}
-
-function isFailure(error: unknown): error is Failure {
-  return typeof error === 'object' && error !== null && 'kind' in error && 'outcome' in error
 }

@@ -3,7 +3,7 @@
 import { ProtocolError, UsageError } from '../../errors/index.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { deferred } from '../../util/clock.ts'
-import type { ConnectionHooks, Failure } from '../driver.ts'
+import { type ConnectionHooks, type Failure, isFailure } from '../driver.ts'
 import { Auth, type Login } from '../postgres/open/login.ts'
 import { header, Message, type Receiver } from '../postgres/inbox.ts'
 import { NotOpened } from '../postgres/open/start-session.ts'
@@ -243,16 +243,6 @@ function closed(): NotOpened {
 function bindingRefused(reason: string): UsageError {
   return new UsageError(
     `The server ${reason}, but channelBinding is 'require'. Use a server that offers ${scramSha256Plus}, or prove who it is by sslmode=verify-full instead.`,
-  )
-}
-
-function isFailure(thrown: unknown): thrown is Failure {
-  return (
-    typeof thrown === 'object' &&
-    thrown !== null &&
-    'kind' in thrown &&
-    'outcome' in thrown &&
-    !(thrown instanceof Error)
   )
 }
 

@@ -2,7 +2,7 @@
 // They are asked about once a second as long as somebody reads or waits for an answer, and every 20 ms while a statement waits for a
 // primary. Nothing runs while nobody does.
 import { ConnectError } from '../../errors/index.ts'
-import type { Failure, RawConnection } from '../../driver/driver.ts'
+import { type Failure, isFailure, type RawConnection } from '../../driver/driver.ts'
 import { type ServerInfo, notice } from '../../observe/channels.ts'
 import type { ResolvedReplicas } from '../../options/engine-options.ts'
 import type { CloseReport, PoolStats } from '../../pool/contract.ts'
@@ -14,7 +14,6 @@ import type { Pool } from '../../pool/pool.ts'
 import type { EngineCore, HostSet, Routed } from '../core.ts'
 import { fromAround } from '../context/place.ts'
 import type { EngineOp } from '../query/op.ts'
-import { isFailure } from '../query/failure.ts'
 import type { Host, HostStats, Reached } from './host.ts'
 import { Samples } from './samples.ts'
 

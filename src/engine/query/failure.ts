@@ -1,6 +1,6 @@
 // Failures become errors here and nowhere else: after the await of the executor, so that the stack shows the line of
 // the caller. Driver and server errors are wrapped once; no parameter value reaches a message.
-import type { Failure, Refusal } from '../../driver/driver.ts'
+import { type Failure, isFailure, type Refusal } from '../../driver/driver.ts'
 import {
   AbortedError,
   AcquireTimeoutError,
@@ -32,30 +32,6 @@ import type { EngineCore } from '../core.ts'
 import type { Carrier } from '../slot/waiting.ts'
 import type { StatementTransaction } from '../transaction/statement-transaction.ts'
 import type { Spoiling } from '../transaction/state.ts'
-
-/** User code can throw any object. */
-const kinds: ReadonlySet<unknown> = new Set<Failure['kind']>([
-  'server',
-  'lost',
-  'protocol',
-  'encode',
-  'decode',
-  'timeout',
-  'aborted',
-  'closed',
-  'skipped',
-  'refused',
-])
-
-export function isFailure(thrown: unknown): thrown is Failure {
-  return (
-    typeof thrown === 'object' &&
-    thrown !== null &&
-    !(thrown instanceof Error) &&
-    'outcome' in thrown &&
-    kinds.has((thrown as Partial<Failure>).kind)
-  )
-}
 
 /** The statement that failed, or the engine it happened on. */
 export type About = FailedStatement | Where

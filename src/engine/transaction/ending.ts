@@ -1,6 +1,6 @@
 // How a transaction commits and rolls back on the wire. The server's status byte is the truth after every
 // unit; a COMMIT is never sent twice, and a failing ROLLBACK closes the connection and hides no earlier error.
-import type { Failure } from '../../driver/driver.ts'
+import { type Failure, isFailure } from '../../driver/driver.ts'
 import {
   AbortedError,
   AfterCommitError,
@@ -11,7 +11,7 @@ import {
 } from '../../errors/index.ts'
 import { hookFailed, notice } from '../../observe/channels.ts'
 import { runIn } from '../context/chain.ts'
-import { failureError, isFailure, thrownError, tookTooLong, uncommittedBy } from '../query/failure.ts'
+import { failureError, thrownError, tookTooLong, uncommittedBy } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 import { isLent } from '../slot/control.ts'
 import {

@@ -1,6 +1,6 @@
+import { isFailure } from '../../driver/driver.ts'
 // The outcome of a COMMIT whose answer did not come. The server knows, if it is asked by the number of the transaction;
 // the transaction asks for that before COMMIT is sent. Called where transactions end. It never sends a COMMIT.
-import { isFailure } from '../query/failure.ts'
 import { firstColumn } from '../../sql/compiled.ts'
 import { engineStatement } from '../query/engine-statement.ts'
 import type { EngineOp } from '../query/op.ts'
