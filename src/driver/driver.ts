@@ -330,8 +330,12 @@ export interface RawConnection {
   lend(waitMs: number): Promise<unknown>
   /** Ends the loan. True: the client has the answers to all it sent. False, or the deadline passed: destroy the connection. */
   reclaim(deadline: number): Promise<boolean>
-  /** SQL that restores the session's own settings (`inForce.base`), replayed at the end of every reset; `''` for none. */
-  setBaseline(sql: string): void
+  /**
+   * SQL that every reset ends with, `''` for none. `settings` restores the session's own settings (`inForce.base`). `channels` listens
+   * again, in a session whose notifications the engine hears. Where several sessions are one on the server, a reset of one ends with
+   * the `channels` of all.
+   */
+  setBaseline(settings: string, channels?: string): void
   /**
    * One round trip that undoes `dirty` and rolls back an open transaction. Prepared statements stay, or are prepared again when they run
    * next, where the server's own reset throws them away. False: destroy it.

@@ -29,6 +29,7 @@ const about: Readonly<Record<string, string>> = {
   'iterate-on-demand': 'rows that wait as the server of PostgreSQL sent them',
   'json-numbers': 'numbers in json and jsonb',
   listen: 'LISTEN',
+  'listen-pglite': 'the same',
   literals: 'TimeZone, DateStyle, and types whose texts depend on them',
   'loaded-later': 'one use of each part that is loaded later, channels among them',
   'local-settings': 'SET LOCAL',

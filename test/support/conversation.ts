@@ -233,7 +233,7 @@ export async function replay(
       leave: () => Promise.resolve(),
       crashed() {},
     }
-    const wire = new PgliteWire(server as unknown as PgliteServer)
+    const wire = new PgliteWire(server as unknown as PgliteServer, silent)
     session = new Session(wire, silent, options)
     wire.attach(pglite, session)
   }

@@ -25,7 +25,7 @@ export const pgliteDriver: Driver<PgliteOptions> = {
 
 async function open(options: PgliteOptions, hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
   const server = serverFor(options)
-  const wire = new PgliteWire(server)
+  const wire = new PgliteWire(server, hooks)
   server.join(wire)
   try {
     const inTime = await before(

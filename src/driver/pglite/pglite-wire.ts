@@ -4,7 +4,7 @@
 import { ProtocolError } from '../../errors/index.ts'
 import { clock, longestTimerMs } from '../../util/clock.ts'
 import { Dirty } from '../../sql/compiled.ts'
-import type { Op } from '../driver.ts'
+import type { ConnectionHooks, Op } from '../driver.ts'
 import { wrongEncoding } from '../../postgres/encoding.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { isUtf8 } from '../../sql/settings.ts'
@@ -24,6 +24,7 @@ const halfMessage = 'the answer of PGlite ended in the middle of a message'
 
 export class PgliteWire implements Wire, Guest {
   readonly #server: PgliteServer
+  readonly #hooks: ConnectionHooks
   #pglite: Pglite | null = null
   #session: Session | null = null
   #inbox: Inbox | null = null
@@ -43,8 +44,9 @@ export class PgliteWire implements Wire, Guest {
   readonly maxInFlight: number = 1
   readonly lends: boolean = true
 
-  constructor(server: PgliteServer) {
+  constructor(server: PgliteServer, hooks: ConnectionHooks) {
     this.#server = server
+    this.#hooks = hooks
   }
 
   attach(pglite: Pglite, session: Session): void {
@@ -64,11 +66,27 @@ export class PgliteWire implements Wire, Guest {
   }
 
   get baseline(): string {
-    return this.#session?.baseline ?? ''
+    return this.#session?.baseline.sql ?? ''
+  }
+
+  get channels(): string {
+    return this.#session?.baseline.channels ?? ''
+  }
+
+  get listening(): string {
+    return this.#server.listening
   }
 
   get statements(): Iterable<string> {
     return this.#session?.prepared.names() ?? []
+  }
+
+  notification(channel: string, payload: string, pid: number): void {
+    this.#server.notification(channel, payload, pid)
+  }
+
+  notified(channel: string, payload: string, pid: number): void {
+    this.#hooks.notification(channel, payload, pid)
   }
 
   lost(cause: unknown): void {

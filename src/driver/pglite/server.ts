@@ -18,8 +18,12 @@ export interface Guest {
   readonly clean: boolean
   /** SQL that makes a bare session its own. */
   readonly baseline: string
+  /** LISTEN statements of its engine. */
+  readonly channels: string
   /** The names under which it has prepared statements. */
   readonly statements: Iterable<string>
+  /** Somebody notified a channel that one of those who share the session listens on. */
+  notified(channel: string, payload: string, pid: number): void
   /** The server is gone. */
   lost(cause: unknown): void
 }
@@ -67,6 +71,18 @@ export class PgliteServer {
   /** Settles when it has closed; null while it serves. */
   get ending(): Promise<void> | null {
     return this.#ending
+  }
+
+  /** Listens to the channels of all who share the session. */
+  get listening(): string {
+    return Array.from(this.#guests, ({ channels }) => channels)
+      .filter((sql) => sql !== '')
+      .join('; ')
+  }
+
+  /** The session listens for all who share it, and the answer to any of them may bring what was sent. */
+  notification(channel: string, payload: string, pid: number): void {
+    for (const guest of this.#guests) guest.notified(channel, payload, pid)
   }
 
   /** @throws a `Failure` when the directory is in use */
@@ -163,7 +179,7 @@ export class PgliteServer {
       // Somebody to whom PGlite itself was lent may still have a transaction of its own open.
       await pglite._runExclusiveTransaction(async () => {
         await this.#speak(writer.take())
-        await this.#query(resetText(true, everything, superuser, ''))
+        await this.#query(resetText(true, everything, superuser, this.listening))
       })
     } catch (cause) {
       this.crashed(cause)

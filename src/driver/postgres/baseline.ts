@@ -6,6 +6,7 @@ import type { NameResolution } from './name-resolution.ts'
 import type { Status } from './outcome.ts'
 import type { PreparedCache } from './prepared/prepared-cache.ts'
 import { foreignIn, silentText } from './reset.ts'
+import type { Wire } from './wire.ts'
 
 /** The session. */
 interface Host {
@@ -22,18 +23,22 @@ const unusual = /'extra_float_digits', '(?:0|-)|'datestyle', '(?!iso)/i
 
 export class Baseline {
   readonly #host: Host
+  readonly #wire: Pick<Wire, 'listening'>
   readonly #authorization: string
   /** What the driver was asked to set in every session. */
   #needed = ''
   /** What was set since, as a session is opened. */
   #own = ''
+  /** LISTEN statements of its engine. */
+  channels = ''
   /** Numbers or dates are written in another way than usual. */
   changesText = false
   /** The client was lent since the last reset: it may have prepared statements. */
   wasLent = false
 
-  constructor(host: Host, authorization: string) {
+  constructor(host: Host, wire: Pick<Wire, 'listening'>, authorization: string) {
     this.#host = host
+    this.#wire = wire
     this.#authorization = authorization
   }
 
@@ -50,8 +55,9 @@ export class Baseline {
     return null
   }
 
-  settle(sql: string): void {
+  settle(sql: string, channels: string): void {
     this.#own = sql
+    this.channels = channels
     this.changesText = unusual.test(sql)
     this.#host.names.rebase()
   }
@@ -61,7 +67,8 @@ export class Baseline {
     const { status, prepared, prefix, names } = this.#host
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && status === 'idle')
     const bits = whole ? everything | dirty : dirty
-    const undo = silentText(resetText(status !== 'idle', bits, this.#authorization, this.sql, this.wasLent))
+    const baseline = [this.sql, this.#wire.listening ?? this.channels].filter((sql) => sql !== '').join('; ')
+    const undo = silentText(resetText(status !== 'idle', bits, this.#authorization, baseline, this.wasLent))
     if (!(await this.#host.run([undo], deadline))) return false
     const foreign = whole ? foreignIn(undo.rows, prepared, this.wasLent, prefix) : ''
     if (whole) this.wasLent = false

@@ -63,7 +63,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   #status: Status = 'idle'
   /** What the server is asked to stop. */
   #stopping: Exchange | null = null
-  readonly #baseline: Baseline
+  readonly baseline: Baseline
 
   constructor(wire: Wire, hooks: ConnectionHooks, options: SessionOptions) {
     this.id = options.id
@@ -72,7 +72,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.prefix = options.prefix
     if (options.announced !== undefined) this.names.open(options.announced)
     this.prepared = new PreparedCache(options, this.names, hooks)
-    this.#baseline = new Baseline(this, options.authorization)
+    this.baseline = new Baseline(this, wire, options.authorization)
     this.#wire = wire
     this.maxInFlight = wire.maxInFlight
     this.carrier = wire.carrier
@@ -80,7 +80,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.#hooks = hooks
     this.#aside = {
       notice: (fields) => hooks.notice(fields),
-      notification: (...told) => hooks.notification(...told),
+      notification: (...told) => (wire.notification === undefined ? hooks : wire).notification?.(...told),
       parameter: (name, value) => this.parameter(name, value),
     }
   }
@@ -91,7 +91,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** Columns are asked for as text once settings may have been changed by which the server writes it: then all runs answer alike. */
   get binary(): boolean {
-    return this.#binary && (this.dirty & changesText) === 0 && !this.#baseline.changesText
+    return this.#binary && (this.dirty & changesText) === 0 && !this.baseline.changesText
   }
 
   get status(): Status {
@@ -219,7 +219,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   /** Sets what the driver was asked to set in every session, now and at the end of every reset. */
   establish(sql: string, deadline: number): Promise<Failure | null> {
-    return this.#baseline.establish(sql, deadline)
+    return this.baseline.establish(sql, deadline)
   }
 
   /** Asks for rows of text before anybody uses the session. Null: there was no answer in time. */
@@ -228,21 +228,16 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     return (await this.run([op], deadline)) ? op.rows : null
   }
 
-  /** SQL that makes a bare session this one. */
-  get baseline(): string {
-    return this.#baseline.sql
-  }
-
   prepare(statements: readonly Compiled[], deadline: number): Promise<readonly RefusedStatement[] | null> {
     return prepareAll(this.prepared.unknown(statements), (ops) => this.run(ops, deadline))
   }
 
-  setBaseline(sql: string): void {
-    this.#baseline.settle(sql)
+  setBaseline(settings: string, channels: string = ''): void {
+    this.baseline.settle(settings, channels)
   }
 
   async reset(dirty: number, deadline: number): Promise<boolean> {
-    if (!this.alive || this.inFlight > 0 || !(await this.#baseline.restore(dirty, deadline))) return false
+    if (!this.alive || this.inFlight > 0 || !(await this.baseline.restore(dirty, deadline))) return false
     this.dirty = 0
     return true
   }
@@ -253,7 +248,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
 
   async lend(waitMs: number): Promise<unknown> {
     this.#lentFor = waitMs
-    this.#baseline.wasLent = true
+    this.baseline.wasLent = true
     this.names.lose()
     await this.#wire.lend()
     return this.#wire.native

@@ -11,7 +11,7 @@ import { atThisPlace, withoutLeft } from '../context/place.ts'
 import type { RunningEngine } from '../runtime.ts'
 import { callOptions } from '../handle.ts'
 import { connectError, thrownError } from '../query/failure.ts'
-import { isFailure } from '../../driver/driver.ts'
+import { type Failure, isFailure } from '../../driver/driver.ts'
 import { queryChecks, type QueryTerms } from '../query/query-terms.ts'
 import { type Hear, Listener, type ListenOptions } from './listener.ts'
 import type { AmbientRunner } from '../query/runner.ts'
@@ -62,12 +62,17 @@ export async function listen(
     })
   } catch (failure) {
     if (signal !== undefined) unwatchSignal(signal, end)
-    throw isFailure(failure) && failure.kind !== 'server'
+    throw isFailure(failure) && isOfConnection(failure)
       ? connectError(engine.dialect, failure, engine.options.describe())
       : thrownError(failure, engine)
   }
   if (heard !== undefined) void hearAll(source, engine, listener, heard)
   return listener
+}
+
+/** Neither the server has refused LISTEN nor the pool the wait for a connection that is open. */
+function isOfConnection({ kind, refusal }: Failure): boolean {
+  return kind !== 'server' && (kind !== 'refused' || refusal?.reason === 'connect')
 }
 
 /** One after the other, in the context of the code that called `listen()`, but for the connection, the transaction and the settings around that. */

@@ -4,7 +4,7 @@
 import { type ConnectionHooks, type Failure, OpState, type RawConnection } from '../../driver/driver.ts'
 import { notice } from '../../observe/channels.ts'
 import { OpenBackoff } from '../../pool/growth.ts'
-import type { Compiled } from '../../sql/compiled.ts'
+import { type Compiled, Dirty } from '../../sql/compiled.ts'
 import { clock, before, deferred } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'
 import { currentChain } from '../context/chain.ts'
@@ -80,7 +80,8 @@ export class ListeningConnection {
       const until = clock.now() + options.cancelTimeoutMs
       if (this.#embedded) {
         this.#remember()
-        await this.#runInside(dialect.channels?.unlisten(dialect.quote(channel)) ?? '')
+        // The reset behind it listens to what others still want.
+        await this.#runInside(dialect.channels?.unlisten(dialect.quote(channel)) ?? '', Dirty.listen)
       } else if (this.#listeners.size > 0)
         await this.#run(dialect.channels?.unlisten(dialect.quote(channel)) ?? '', until)
       else await this.#hangUp(until)
@@ -102,6 +103,18 @@ export class ListeningConnection {
   /** Another server is the primary now: it listens there. */
   moved(): void {
     this.#raw?.destroy({ kind: 'lost', outcome: 'unknown' })
+  }
+
+  /** The connection of a database inside the process has ended. */
+  interrupted(): void {
+    this.#deafSince ??= clock.now()
+    this.#gapTold.clear()
+  }
+
+  /** There is another one, on which all channels are listened to. */
+  resumed(): void {
+    for (const channel of this.#listeners.keys()) this.#tellGap(channel)
+    this.#deafSince = null
   }
 
   heard(channel: string, payload: string, processId: number): void {
@@ -184,9 +197,9 @@ export class ListeningConnection {
     this.#outlet.keepListening(texts.join('; '))
   }
 
-  async #runInside(sql: string): Promise<void> {
+  async #runInside(sql: string, dirties: number = 0): Promise<void> {
     const engine = this.#engine
-    const stmt = this.#statement(sql)
+    const stmt = { ...this.#statement(sql), dirties }
     const op = engineStatement(engine, stmt, { chain: currentChain() })
     op.begin()
     engine.pool.place(op)

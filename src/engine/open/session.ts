@@ -4,7 +4,7 @@ import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
 import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
-import { type Compiled, shortText } from '../../sql/compiled.ts'
+import { type Compiled, Dirty, shortText } from '../../sql/compiled.ts'
 import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
 import type { ConnectionOpener } from '../client/listening-connection.ts'
 import type { Engine } from '../engine.ts'
@@ -101,7 +101,7 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
     if (raw.returning !== undefined) this.#engine.returning = this.#engine.returning !== false && raw.returning
     const host = this.#host()
     if (host !== null) this.#engine.hosts?.opened(host, raw)
-    if (this.#engine.options.descriptor.where === 'directory') this.#last = { raw, baseline: this.#lastBaseline }
+    if (this.#engine.options.descriptor.where === 'directory') await this.#keep(raw, deadline)
     reportConnection(this.#engine, { connection: raw.id, event: 'open', since, host: host?.name })
     return raw
   }
@@ -124,13 +124,24 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
     return served.driver.open(served.connect, hooks, deadline)
   }
 
+  /** It is the only connection. Channels that the one before it listened to are listened to again. */
+  async #keep(raw: RawConnection, deadline: number): Promise<void> {
+    this.#last = { raw, baseline: this.#lastBaseline }
+    if (this.#listening !== '') {
+      this.#setBaseline(this.#last)
+      const failure: Failure = { kind: 'timeout', outcome: 'not_started' }
+      if (!(await raw.reset(Dirty.listen, deadline))) throw failure as unknown
+    }
+    this.#engine.listening?.resumed()
+  }
+
   keepListening(sql: string): void {
     this.#listening = sql
     if (this.#last !== null) this.#setBaseline(this.#last)
   }
 
   #setBaseline({ raw, baseline }: Kept): void {
-    raw.setBaseline([baseline, this.#listening].filter((each) => each !== '').join('; '))
+    raw.setBaseline(baseline, this.#listening)
   }
 
   #trouble(failure: Failure, lost: boolean): void {
@@ -178,6 +189,7 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
   }
 
   closed(raw: RawConnection, failure: Failure | null): void {
+    if (raw === this.#last?.raw) this.#engine.listening?.interrupted()
     if (!this.#open.delete(raw)) return
     const lost = failure === null || failure.kind === 'closed' ? null : failure
     const event = lost === null ? 'close' : 'lost'
