@@ -18,6 +18,8 @@ const subpaths = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
     : [{ subpath, entry: join(root, target.default.replace(/^\.\/dist\/(.*)\.js$/, 'src/$1.ts')) }],
 )
 
+const page = readFileSync(join(root, 'docs', 'names.md'), 'utf8')
+
 describe.each(subpaths)('the subpath $subpath', ({ subpath, entry }) => {
   // A folder that is still to be written has no entry file; the test of the package is red until it has one.
   test.skipIf(!existsSync(entry))('exports the names of its list, and no others', async () => {
@@ -32,6 +34,21 @@ describe.each(subpaths)('the subpath $subpath', ({ subpath, entry }) => {
     const loaded: object = await import(pathToFileURL(entry).href)
 
     expect(Object.keys(loaded).toSorted()).toEqual(names.map(({ name }) => name).toSorted())
+  })
+
+  test.skipIf(!existsSync(entry))('has all of its names on the page of names, and no others', () => {
+    const title = subpath === '.' ? 'genever' : `genever/${subpath.slice('./'.length)}`
+    const [, section = ''] = page.split(`\n## \`${title}\`\n`)
+    const [table = ''] = section.split('\n## ')
+    const listed = [...table.matchAll(/^\| \[.*?\]\(.*?\) \| (.*) \|$/gm)].flatMap(([, names = '']) =>
+      names.split(', '),
+    )
+
+    expect(listed.toSorted()).toEqual(
+      exportsOf(entry)
+        .map(({ name }) => `\`${name}\``)
+        .toSorted(),
+    )
   })
 
   test.skipIf(!existsSync(entry))('says in a comment what each of its names is', () => {
