@@ -76,7 +76,7 @@ export class Functions {
     return this.#book !== null
   }
 
-  /** A read may leave something too: a view calls a function that does. */
+  /** A read that calls nothing may leave something too, such as by a view. False as long as the catalogue was not read. */
   get judgesReads(): boolean {
     return this.#book !== null && this.#book.judgesReads
   }
@@ -123,9 +123,15 @@ export class Functions {
 
   /** A text was sent, or has had effect, that may change what was read. True: it was one. */
   noteChange({ names, text }: Compiled): boolean {
-    if ((names & Names.catalogue) === 0 || this.#engine.dialect.functions?.changes(text) !== true) return false
+    if ((names & Names.catalogue) === 0) return false
+    if (this.#engine.dialect.functions?.changes(text) !== true && !this.#isDefined(text)) return false
     this.forget()
     return true
+  }
+
+  /** Whether a definition, as of a table with a default, calls what may leave something: whoever uses it does so from now on. */
+  #isDefined(text: string): boolean {
+    return this.#book !== null && /\b(?:create|alter)\b/i.test(text) && this.#book.reachOf(text).stateful.length > 0
   }
 
   forget(): void {
@@ -172,9 +178,9 @@ export class Functions {
     this.#told = hidden
     notice(
       'functions-hidden',
-      `Functions that may leave something in a session are called by a default, a policy, a constraint or an operator, where no ` +
-        `statement shows it: ${hidden}. Such statements do not keep their connection. If these functions leave nothing, name them in ` +
-        'functions.harmless; otherwise use scope(work, { hold: true }).',
+      `Functions that may leave something in a session are called by a cast, a range or the order of a type, where no text shows it: ` +
+        `${hidden}. So every statement keeps the connection of its scope, and its session is reset afterwards. If these functions leave ` +
+        'nothing, name them in the option functions.harmless.',
       { engine: this.#engine.name },
     )
   }

@@ -37,8 +37,8 @@ export interface EventChannel<E> {
  * - `waiting-for-copy`: A statement waits for a connection, and COPYs that are neither read nor written now use all of them.
  * - `waiting-to-close`: `close()` waits for connections that are still lent.
  * - `functions-unread`: The catalogue of functions could not be read.
- * - `functions-hidden`: Functions that may leave something in a session are called where no statement shows it.
- * - `pinned-by-trigger`: A scope keeps its connection because a trigger, view or rule may leave something in the session.
+ * - `functions-hidden`: Any statement may call functions that may leave something in a session, such as those of casts.
+ * - `pinned-by-trigger`: A scope keeps its connection because a trigger, view, default, policy or type may leave something in the session.
  * - `pinned-for-numbers`: A scope keeps its connection because `currval()` or `lastval()` follows its statement.
  * - `prebake-failed`: A baked statement could not be prepared on a new connection.
  * - `statements-unprepared`: A pooler does not keep prepared statements, so statements run unnamed in spite of `prepare: true`.

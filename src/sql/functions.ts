@@ -3,7 +3,7 @@
 
 /** The effects of a text that it does not show. */
 export interface Reach {
-  /** Names of what may leave something in the session: called functions, those of triggers, views and rules, verbs such as DO. */
+  /** Names of what may leave something in the session: called functions, those of triggers, views, defaults and the like, verbs such as DO. */
   readonly stateful: readonly string[]
   /** Those of `stateful` that the text does not name, each with its table. */
   readonly triggered: readonly string[]
@@ -30,7 +30,7 @@ export interface KnownFunctions {
 
 /** A catalogue that was read. */
 export interface FunctionBook {
-  /** Functions that may leave state and are called invisibly: by defaults, policies, constraints, operators. */
+  /** Functions that may leave state and are called where no text shows it, such as by a cast: any statement may call them. */
   readonly hidden: readonly string[]
   /** Reads that call nothing have to be judged too: one may change something, or leave something in the session, by a view for example. */
   readonly judgesReads: boolean

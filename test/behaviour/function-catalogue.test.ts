@@ -2,7 +2,8 @@
 
 import { createDb } from 'genever'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Catalogue, type CatalogueAnswer, catalogueQuery } from '../../src/postgres/functions/catalogue.ts'
+import { Catalogue } from '../../src/postgres/functions/catalogue.ts'
+import { type CatalogueAnswer, catalogueQuery } from '../../src/postgres/functions/catalogue-query.ts'
 import { mentionsOf } from '../../src/postgres/functions/mentions.ts'
 import { freshDatabase, type FreshDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
@@ -298,9 +299,12 @@ test('a name that the catalogue did not have is named; tables and aliases with a
   expect(catalogue.reachOf('select made_later(1), upper(a) from (values (1)) as x(a)').unknown).toEqual(['made_later'])
 })
 
-test('functions that only defaults and policies call are listed, not followed; those of views are', () => {
-  expect(catalogue.hidden).toEqual(['f_set_config'])
-  expect(reach('select * from v_outer')).toEqual({ stateful: ['f_calls (of the view v_outer)'], plain: false })
+test('functions of defaults are called by writes of their table, those of views by whoever names the view', () => {
+  expect(catalogue.hidden).toEqual([])
+  expect(reach('insert into defaulted values (default)').stateful).toEqual([
+    'f_set_config (a default, constraint, index or type of defaulted)',
+  ])
+  expect(reach('select * from v_outer')).toEqual({ stateful: ['f_calls (of the view v_random)'], plain: false })
   expect(catalogue.judgesReads).toBe(true)
 })
 
@@ -325,6 +329,7 @@ test('texts that make or change functions, triggers and views are known as such'
     'alter table log_3 inherit log',
     'create table c (id int references parent on delete set null)',
     'create policy p on t using (f())',
+    'create table copied (like defaulted including all)',
     'alter domain d add check (f(value))',
     'create cast (a as b) with function f(a)',
   ])

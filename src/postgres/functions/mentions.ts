@@ -25,10 +25,10 @@ export interface Mentions {
   readonly unterminated: boolean
 }
 
-/** Objects whose change makes what is known of functions out of date; names, partitions and cascades of tables with triggers too. */
+/** Objects whose change makes what is known of functions out of date; names, partitions, copies and cascades of tables with triggers too. */
 const known: ReadonlySet<string> = new Set(
   `function procedure routine aggregate trigger extension schema view operator policy domain cast event rule language owned import rename
-  partition inherit inherits cascade delete update`.split(/\s+/),
+  partition inherit inherits like cascade delete update`.split(/\s+/),
 )
 
 const defining = /^(?:create|alter|drop)$/

@@ -41,7 +41,7 @@ export class PostgresWords extends Words {
     // DEFAULT is not the user of every driver.
     const [user] = await this.#ask<{ name: string }>('select session_user as name')
     const name = user === undefined ? 'DEFAULT' : shared.engine.dialect.quote(user.name)
-    let { baseline } = shared.raw as { readonly baseline?: string | undefined }
+    let baseline = (shared.raw as { readonly baseline?: { readonly sql: string } }).baseline?.sql
     if (baseline === undefined) {
       // The driver does not say how its sessions begin. Settings with a dot in their names are not listed.
       const { sql, params } = reading.read([])
