@@ -23,7 +23,8 @@ export class AcquireTimeoutError extends PoolError {
   static override readonly retryable: boolean = true
   /**
    * The thing that was waited for. `connection`: a free connection. `connect`: a connection that was being opened.
-   * `transaction` or `cursor`: the end of a transaction or cursor on the same connection.
+   * `transaction` or `cursor`: the end of a transaction or cursor on the same connection. `tenant`: a connection of the database of
+   * a tenant.
    */
   readonly phase: string
   /** The wait in milliseconds. */
