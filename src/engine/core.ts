@@ -60,7 +60,7 @@ export interface QueryDefaults {
   /** How long each may take, from the call to the answer, in milliseconds. */
   readonly timeoutMs?: number | undefined
   /**
-   * What the server shows behind the text of each statement, such as `{ action: 'checkout' }`, in the form of sqlcommenter:
+   * Names that the server shows behind the text of each statement, such as `{ action: 'checkout' }`, in the form of sqlcommenter:
    * `/*action='checkout'*\/`. Tags of a scope or transaction add to those around it, and win over equal names. Each statement is
    * prepared once for each set of tags, so give names of places in the program, never ids. A statement that has a comment, that
    * changes the session, or that begins or ends a transaction gets none.

@@ -17,8 +17,8 @@ import type { ModelClass } from './types/model.ts'
 export interface ModelOptions<J, PK, H extends string> extends ModelHooks {
   /**
    * The key of the column, or the keys of the columns, that identify a row. Default: the primary key of the table. Other
-   * columns must be unique and not NULL. A composite key has types only when it is named here. Of a view: the column `id`
-   * if there is one; `[]` says that it has no key.
+   * columns must be unique and not NULL. A composite key has types only when it is named here. A view has the key `id`
+   * if it has that column; `[]` says that it has no key.
    */
   readonly pk?: PK
   /** Its name in messages. Default: the name of the class, or that of the table if a bundler has shortened the class name. */

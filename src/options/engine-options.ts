@@ -273,9 +273,9 @@ export interface EngineOptions<C = never> extends DriverOptions {
    */
   readonly timestamp?: 'utc' | 'local' | undefined
   /**
-   * What values of types become, and how objects are written as parameters of them: by the name or the OID of a type. It holds
-   * for SQL text, `db.sql` and Kysely; models and Drizzle read columns as their tables declare. The notice `types-unknown` has
-   * the names that are no types of the database. Default: as the table of types in the docs says.
+   * How values of a type are read, and how objects are written as parameters of it: by the name or the OID of the type. It holds for
+   * SQL text, `db.sql` and Kysely; models and Drizzle read columns as their tables declare. The notice `types-unknown` has the names
+   * that are no types of the database. Default: as the table of types in the docs says.
    */
   readonly types?: TypeConversions | undefined
   /** How long `close()` waits for connections to come back, and for a database that is being opened. Default 10_000. */

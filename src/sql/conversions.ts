@@ -3,13 +3,13 @@
 import { InvalidOptionError } from '../errors/index.ts'
 import { describeType, isPlain } from '../util/options.ts'
 
-/** What a type is made of, for conversions that serve many types. */
+/** The parts of a type, for conversions that serve many types. */
 export interface TypeParts {
   /** The name of the type. */
   readonly name: string
   /** The members of a composite type in their order. Empty for all other types. */
   readonly fields: readonly TypePart[]
-  /** What a range or multirange is of. Null for all other types. */
+  /** The type of the ends of a range or multirange. Null for all other types. */
   readonly of: TypePart | null
   /** Has the type looked up again before it is met next: what was known of it no longer holds. */
   readonly forget: () => void
@@ -35,8 +35,8 @@ export interface TypeConversion<T = unknown> {
    */
   readonly write?: ((value: object) => string) | undefined
   /**
-   * What a list among the values of an array is, when the array is a parameter. `false`: no value is a list, so it is a dimension of the
-   * array. `true`: values are lists of what is neither a list nor NULL; all others are dimensions. Default: each is a value.
+   * The meaning of a list among the values of an array that is a parameter. `false`: no value is a list, so each list is a dimension of
+   * the array. `true`: values are lists without lists and NULL in them; other lists are dimensions. Default: each list is a value.
    */
   readonly list?: boolean | undefined
   /** Makes the conversion for one type out of its parts, such as the members of a composite type. It replaces `read` and `write`. */

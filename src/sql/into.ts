@@ -17,7 +17,7 @@ export type Into =
   | { readonly _: { readonly type: any } }
   | readonly Into[]
 
-/** What a row becomes. */
+/** The type of the object that a row becomes. */
 export type IntoRow<I> = I extends { readonly [loads]: infer R }
   ? R
   : I extends abstract new (...args: any[]) => infer R

@@ -21,7 +21,7 @@ export interface ServerFault {
   readonly fields?: Readonly<Record<string, string>> | undefined
 }
 
-/** A fault: what happens in place of the usual. */
+/** A fault: the event that happens in place of the usual one. */
 export type Fault =
   | ServerFault
   /** The connection dies; a string is the SQLSTATE of a FATAL message just before, such as `57P01`. */

@@ -11,7 +11,7 @@ import type { ServerFault } from './scenario.ts'
 /** A row by the names of its columns. */
 export type FakeRow = Readonly<Record<string, unknown>>
 
-/** What the server says to one statement. */
+/** The answer of the server to one statement. */
 export interface Rows {
   readonly rows: readonly (FakeRow | readonly unknown[])[]
   /** Names of the columns, for rows that are arrays; else `column1`, … */

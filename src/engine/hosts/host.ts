@@ -15,8 +15,8 @@ export interface HostStats extends PoolStats {
   /** The reason why nothing is sent there. */
   readonly why?: string | undefined
   /**
-   * Of a replica: how far it is behind at most, in milliseconds, as its position at the last question shows; `Infinity`: not known.
-   * It grows while nobody reads, because nobody asks.
+   * The most that a replica can be behind, in milliseconds, as its position at the last question shows. `Infinity`: unknown. It grows
+   * while nobody reads, because then no server is asked.
    */
   readonly lagMs?: number | undefined
 }

@@ -385,7 +385,7 @@ export class Status<R = unknown> {
 
 /** The answer of `status()` with rows as arrays. */
 export class ArrayStatus extends Status<unknown[]> {
-  /** What each value of a row is of: its name, its type (`type`: OID), the table and column it comes from (0: none). */
+  /** The columns of the rows: their names, types (`type`: OID), and the table and column that they come from (0: none). */
   readonly fields: readonly Field[]
 
   constructor(command: string, rowCount: number | null, rows: readonly unknown[][], fields: readonly Field[]) {

@@ -12,7 +12,7 @@ export interface QueryOptions extends QueryTerms {
 /** Options of a method that gives rows, with what rows become. */
 export interface IntoOptions<I extends Into> extends QueryOptions {
   /**
-   * What each row becomes: an instance of a model, the objects of a loader, what a function gives or a class makes of the row. For
+   * The kind of object that each row becomes: an instance of a model, the objects of a loader, or the result of a function or class. For
    * SQL text, `db.sql` and queries of other builders. A field belongs to the column whose name it has, and that of a member to
    * `member.column`. (GINO: `model`, `loader`.)
    * @throws {UsageError} when the rows lack a column.

@@ -37,8 +37,8 @@ export interface QueryTerms {
    */
   readonly from?: From | undefined
   /**
-   * What values of types become in this statement, and how its parameters of them are written; all else is as the option `types`
-   * of the engine says. Rows of models and of Drizzle's builders stay as their tables declare. A name that is no type of the
+   * How values of types are read in this statement, and how its parameters are written. All other types are as the option `types` of
+   * the engine says. Rows of models and of Drizzle's builders stay as their tables declare. A name that is no type of the
    * database is a `UsageError`.
    */
   readonly types?: TypeConversions | undefined

@@ -46,7 +46,7 @@ type More<T, Row> = { [K in Loaded<T>]: WithoutBigint<Plain<T[K]>> } & {
   [K in Exclude<Held<T>, Loaded<T> | keyof Row>]?: Plain<NonNullable<T[K]>>
 }
 
-/** What `toJSON` of an instance gives, whose columns and properties are those of `Row`. */
+/** The result of `toJSON` of an instance, whose columns and properties are those of `Row`. */
 export type Shown<T, Row> = [Bare<T, Row>] extends [never] ? Simplify<Row & More<T, Row>> : Row
 
 /** Instances become what their `toJSON` gives, with what is loaded into them; lists and plain objects of them too. */

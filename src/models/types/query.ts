@@ -49,7 +49,7 @@ export interface ModelQuery<R, F = R, V = unknown>
    */
   forUpdate(options?: LockOptions): ModelQuery<R, F, V>
   /**
-   * Sets the loader: what rows become, and which tables are joined for it.
+   * Sets the loader, which says what each row becomes and which tables are joined.
    * @throws {UsageError} for a value that is not a loader.
    */
   load<const L extends LoaderLike>(loader: L, options?: LoadOptions): ModelQuery<Loaded<L, F>, F, FirstLoaded<L, F>>

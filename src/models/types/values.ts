@@ -63,7 +63,7 @@ interface ViewMark {
   readonly viewMark: true
 }
 
-/** A view as if it were a table: what is a column of it counts. */
+/** A view as if it were a table, with the columns of the view. */
 export type ViewTable<V extends View> = Omit<Table, '_'> & {
   readonly _: Omit<Table['_'], 'columns' | 'name'> & {
     readonly columns: OnlyColumns<V['_']['selectedFields']>

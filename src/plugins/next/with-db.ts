@@ -16,7 +16,7 @@ export type WithDbOptions<Args extends readonly unknown[] = readonly unknown[]> 
   PluginOptions<Args>,
   'transaction' | 'onAbort' | 'settingsForRequest' | 'tenantForRequest' | 'holdForRequest'
 > & {
-  /** What the server shows behind the text of each statement, such as `{ route: '/api/users' }`. See `query.tags` of the engine. */
+  /** Names that the server shows behind the text of each statement, such as `{ route: '/api/users' }`. See `query.tags` of the engine. */
   readonly tags?: TagValues | undefined
 }
 

@@ -60,7 +60,7 @@ export const vector: TypeConversion<number[]> = ofExtension(
 /** A value of `sparsevec`. */
 export interface SparseVector {
   readonly dimensions: number
-  /** By their index, which begins with 1. What is not here is 0. */
+  /** By their index, which begins with 1. All others are 0. */
   readonly values: Readonly<Record<number, number>>
 }
 

@@ -3,7 +3,7 @@ import type { TypeConversion } from '../../sql/conversions.ts'
 import { atLocal, localText, readTimestamp, timestampText } from '../text-forms.ts'
 import { unreadable, unreadableTime, unwritable } from './pieces.ts'
 
-/** Each part has a sign of its own. `Temporal.Duration.from()` takes it where all signs are equal. */
+/** Each part has its own sign. `Temporal.Duration.from()` takes it where all signs are equal. */
 export interface Interval {
   readonly years: number
   readonly months: number

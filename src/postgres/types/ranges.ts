@@ -14,7 +14,7 @@ export interface Range<T = unknown> {
   readonly empty: boolean
 }
 
-/** What is given for a parameter: without `bounds` the lower end belongs to it, the upper one does not. */
+/** A range as a parameter. Without `bounds` the lower end belongs to it, and the upper end does not. */
 export type RangeGiven<T = unknown> = Partial<Range<T>>
 
 const isEmpty: Range = { lower: null, upper: null, bounds: '()', empty: true }
