@@ -39,7 +39,7 @@ export class Deadlock {
   judge(review = false): void {
     const pool = this.#pool
     if (review) this.#queue.review()
-    while (this.#queue.nested && pool.size >= this.#max && pool.opening === 0) {
+    while (this.#queue.size > 0 && pool.size >= this.#max && pool.opening === 0) {
       const involved: object[] = []
       const left = this.#patienceLeft(involved)
       if (left === null) return

@@ -8,6 +8,8 @@ import { LinkedList } from '../util/linked-list.ts'
 /** The number of waiters with a recalled connection that are served in a row while a newcomer waits. */
 const mostInARow = 3
 
+const none: readonly object[] = []
+
 export class WaitQueue {
   readonly #newcomers = new LinkedList<Wait>()
   /** Those who had a connection recalled, in the order of the recalls. */
@@ -16,10 +18,8 @@ export class WaitQueue {
   #came = 0
   /** Those who can do with a place on a shared connection. */
   readonly #sharers = new LinkedList<PoolWaiter>()
-  /** How many waiters run inside of a frame, a slot or a transaction, … */
-  readonly #inside = new WeakMap<object, number>()
-  /** … and of how many of these there is one inside. */
-  #around = 0
+  /** How many waiters run inside of a frame, a slot or a transaction. Null: nobody has asked since the queue was empty. */
+  #inside: Map<object, number> | null = null
   readonly #source: ConnectionSource
 
   constructor(source: ConnectionSource) {
@@ -47,32 +47,50 @@ export class WaitQueue {
   /** `since` in monotonic milliseconds. */
   add(waiter: PoolWaiter, since: number, shares: boolean): void {
     const told = this.#source.observed
-    const around = waiter.around()
-    const wait: Wait = { waiter, queue: this, nth: this.#came++, since, told, around, newcomer: null, sharer: null }
+    const wait: Wait = {
+      waiter,
+      queue: this,
+      nth: this.#came++,
+      since,
+      told,
+      around: none,
+      newcomer: null,
+      sharer: null,
+    }
     waiter.queueing = wait
     if (shares) wait.sharer = this.#sharers.add(waiter)
     if (waiter.recalledAt === 0) wait.newcomer = this.#newcomers.add(wait)
     else this.#insert(wait)
-    this.#count(around, 1)
+    if (this.#inside !== null) this.#enter(wait, this.#inside)
     if (told) this.#source.queued?.('begin', this.size, 0)
   }
 
-  #count(around: readonly object[], by: 1 | -1): void {
-    for (const key of around) {
-      const before = this.#inside.get(key) ?? 0
-      if (before + by === 0) this.#inside.delete(key)
-      else this.#inside.set(key, before + by)
-      if (before === 0 || before + by === 0) this.#around += by
-    }
+  #enter(wait: Wait, inside: Map<object, number>): void {
+    wait.around = wait.waiter.around()
+    for (const key of wait.around) inside.set(key, (inside.get(key) ?? 0) + 1)
   }
 
-  /** Some of them run inside of more than when they came: code around them waits for them now. */
-  review(): void {
-    for (const wait of this.#all()) {
-      this.#count(wait.around, -1)
-      wait.around = wait.waiter.around()
-      this.#count(wait.around, 1)
+  #leave({ around }: Wait): void {
+    const inside = this.#inside as Map<object, number>
+    for (const key of around) {
+      const others = (inside.get(key) ?? 0) - 1
+      if (others > 0) inside.set(key, others)
+      else inside.delete(key)
     }
+    if (this.size === 0) this.#inside = null
+  }
+
+  #counted(): Map<object, number> {
+    if (this.#inside === null) {
+      this.#inside = new Map()
+      for (const wait of this.#all()) this.#enter(wait, this.#inside)
+    }
+    return this.#inside
+  }
+
+  /** Some of them run inside of more than when they were counted: code around them waits for them now. */
+  review(): void {
+    this.#inside = null
   }
 
   #insert(wait: Wait): void {
@@ -95,7 +113,7 @@ export class WaitQueue {
     waiter.queueing = null
     if (!this.#newcomers.remove(wait.newcomer)) this.#returning.splice(this.#returning.indexOf(wait), 1)
     this.#sharers.remove(wait.sharer)
-    this.#count(wait.around, -1)
+    if (this.#inside !== null) this.#leave(wait)
     if (wait.told) this.#left(wait.since)
     return wait.since
   }
@@ -120,16 +138,12 @@ export class WaitQueue {
 
   /** Whether anybody here runs inside of that frame, slot or transaction. */
   runsInside(key: object): boolean {
-    return this.#inside.has(key)
-  }
-
-  /** Whether anybody here runs inside of anything. */
-  get nested(): boolean {
-    return this.#around > 0
+    return this.#counted().has(key)
   }
 
   /** The one who came last of those who run inside of one of `keys`. */
   youngestInside(keys: ReadonlySet<object>): PoolWaiter | undefined {
+    this.#counted()
     const runs = ({ around }: Wait): boolean => around.some((key) => keys.has(key))
     return (this.#returning.length === 0 ? this.#newcomers.findLast(runs) : this.#all().findLast(runs))?.waiter
   }
