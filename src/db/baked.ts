@@ -10,13 +10,13 @@ import {
   type Cardinality,
   everyRow,
   execute,
-  executeMany,
   firstRow,
   firstValue,
   onlyRow,
   onlyRowOrNone,
   type Status,
 } from '../engine/query/execute.ts'
+import { executeMany } from '../engine/query/execute-many.ts'
 import type { Executor } from '../engine/query/executor.ts'
 import type { CursorOptions, QueryOptions } from '../engine/query/query-options.ts'
 import { cursorChecks, optionsOf, queryChecks } from '../engine/query/query-terms.ts'

@@ -65,6 +65,8 @@ export class GeneverError extends Error {
   declare readonly suggestedStatus?: number
   /** The statement that failed, never its parameters. Absent if there was none. */
   declare readonly statement?: { readonly sql: string }
+  /** Of `executeMany()`: the index of the set of parameters that failed, from 0. Absent otherwise. */
+  declare parameterSet?: number
 
   constructor(message: string, details: ErrorDetails = {}) {
     nameErrors(new.target)

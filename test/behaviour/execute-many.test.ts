@@ -71,6 +71,29 @@ forEachDriver((driver) => {
     expect(await db.scalar(`select count(*) from ${t}`)).toBe(0)
   })
 
+  test('the error says which set failed, and where the call was', async () => {
+    const db = await driver.db()
+    const t = await driver.table('n int primary key')
+    const insert = `insert into ${t} values (${one})`
+    const many = Array.from({ length: 300 }, (_, n) => [n])
+    const calls: readonly (readonly [at: number, call: () => Promise<unknown>])[] = [
+      [0, () => db.executeMany(`insert into ${t} values (1 / ${one})`, [['x'], [1]])],
+      [2, () => db.executeMany(insert, [[1], [2], [1], [3], [1]])],
+      [300, () => db.executeMany(insert, [...many, [7], ...many])],
+      [1, () => db.transaction(() => db.transaction((tx) => tx.executeMany(insert, [[1], [1]])))],
+      [1, () => db.executeMany(insert, [[1], [undefined]])],
+      [2, () => db.transaction(() => db.scope(() => db.executeMany(insert, [[1], [2], [3, 4]])))],
+      [1, () => db.executeMany(`insert into ${t} values (:n)`, [{ n: 1 }, { m: 2 }])],
+      [1, () => db.bake<never, { n: number }>(`insert into ${t} values (:n)`).executeMany([{ n: 1 }, { n: 1 }])],
+    ]
+    for (const [at, call] of calls) {
+      const error = await caught((async () => void (await call()))())
+      expect([String(call), error.parameterSet]).toEqual([String(call), at])
+      expect(error.stack).toContain('execute-many.test.ts')
+    }
+    expect(await caught(db.status('select 1 +'))).not.toHaveProperty('parameterSet')
+  })
+
   test('inside a transaction it is a savepoint: what fails leaves the transaction usable', async () => {
     const db = await driver.db()
     const t = await driver.table('n int primary key')

@@ -1,7 +1,7 @@
 // Between the user and the wire: a call becomes an operation, which is sent, and returns the promise of that operation. There is no
 // other promise. An error is made when the caller waits for it, so that its stack shows the caller's line. The `Cardinality` of a
 // method says what it makes of the rows.
-import { MultipleResultsError, NoResultError, NotFoundError, StalePlanError, UsageError } from '../../errors/index.ts'
+import { MultipleResultsError, NoResultError, NotFoundError, StalePlanError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import type { Bound } from '../../sql/compile.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
@@ -9,7 +9,6 @@ import type { Dialect } from '../../sql/dialect.ts'
 import {
   adapt,
   checkDialect,
-  type DrizzleCommand,
   type Params,
   type Query,
   type Rows,
@@ -17,18 +16,16 @@ import {
   type Statement,
 } from '../../sql/statement.ts'
 import { clock } from '../../util/clock.ts'
-import { type Checks, describeType, noOptions, readAgain } from '../../util/options.ts'
+import { type Checks, noOptions } from '../../util/options.ts'
 import { rejected } from '../../util/thrown.ts'
 import type { Handle } from '../context/frame.ts'
-import { callOptions, placeOf } from '../handle.ts'
+import { placeOf } from '../handle.ts'
 import { afterOpening } from '../open/opening.ts'
 import { thrownError, unmadeError } from './failure.ts'
 import { refuseLeaving } from '../context/place.ts'
 import { chainOfMade, markOrigin } from './made-with.ts'
 import { EngineOp } from './op.ts'
 import {
-  builtQuery,
-  copied,
   optionsOf,
   readable,
   type ReadTerms,
@@ -43,7 +40,6 @@ import {
 } from './query-terms.ts'
 import type { Runner, StatementEngine } from './runner.ts'
 import { tagsOf } from '../context/chain.ts'
-import type { TransactionTerms } from '../transaction/terms.ts'
 
 /** How many rows a method asks for, and what it makes of them. */
 export interface Cardinality {
@@ -134,8 +130,6 @@ const answerInArrays: Cardinality = {
   give: (op) => answerOf(op, inArrays),
 }
 
-const manyChecks = withoutRows('a count')
-
 /**
  * A text and a recipe come with their parameters, and options third; a built query has its own, and options second. `before`: how it ran
  * before, where it runs again.
@@ -208,46 +202,6 @@ async function executeOpened<R, T>(
   const left = await afterOpening<ReadTerms>(opening, options ?? noOptions)
   if (typeof query === 'string' || query instanceof Recipe) return execute(executor, cardinality, query, second, left)
   return execute(executor, cardinality, query, left, undefined)
-}
-
-/**
- * Runs one statement with each set of parameters, all or nothing.
- * @throws {UsageError} when `sets` is not a list, or the text holds several statements.
- */
-export async function executeMany(
-  executor: Runner,
-  given: Query<unknown> | DrizzleCommand | Recipe | string,
-  sets: readonly Params[],
-  options: ReadTerms | Handle | undefined,
-): Promise<Status<never>> {
-  const method = 'executeMany()'
-  const { on, from, ...limits } = callOptions<RowTerms>(options, manyChecks, method)
-  if (from === 'replica')
-    throw new UsageError("executeMany() runs in a transaction, so it has no option from: 'replica'. Leave it out.")
-  if (!Array.isArray(sets))
-    throw new UsageError(`executeMany() takes a list of parameter sets, not ${describeType(sets)}.`)
-  const lists = copied(sets)
-  const place = placeOf(on, executor, method)
-  const here = place.engineHere()
-  const left = here instanceof Promise ? await afterOpening<ReadTerms>(here, readAgain(limits)) : readAgain(limits)
-  const { statements, dialect } = here instanceof Promise ? await here : here
-  const query = typeof given === 'string' || given instanceof Recipe ? given : Recipe.of(dialect, builtQuery(given))
-  const compiled =
-    typeof query === 'string' ? statements.compile(query).compiled : query.plan.for(dialect).on(statements)
-  if (lists.length === 0) return new Status('', 0, [])
-  if (compiled.cls === 'multi') throw severalStatements(compiled)
-  const engine = here instanceof Promise ? await here : here
-  return engine.transact(
-    { ...place.placeHere(true, engine), batch: true },
-    async (tx) => {
-      const statuses = await Promise.all(
-        lists.map((params) => execute<never, Status<never>>(tx, answer, query, params, left)),
-      )
-      const count = statuses.reduce((sum, status) => sum + (status.rowCount ?? 0), 0)
-      return new Status<never>(statuses[0]?.command ?? '', count, [])
-    },
-    readAgain<TransactionTerms>({ timeoutMs: left.timeoutMs, signal: left.signal }),
-  )
 }
 
 type Form = Recipe | Statement

@@ -15,7 +15,6 @@ import {
   answer,
   everyRow,
   execute,
-  executeMany,
   firstRow,
   firstRowOrNotFound,
   firstValue,
@@ -24,6 +23,7 @@ import {
   type ArrayStatus,
   type Status,
 } from './execute.ts'
+import { executeMany } from './execute-many.ts'
 import { placeOf, recogniseExecutors } from '../handle.ts'
 import type { RunningEngine } from '../runtime.ts'
 import type { EngineOp } from './op.ts'
