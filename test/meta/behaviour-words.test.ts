@@ -25,6 +25,7 @@ const about: Readonly<Record<string, string>> = {
   'function-catalogue': 'what its catalogue says of functions',
   'function-leftovers': 'what functions leave in a session',
   'function-state': 'the same',
+  'function-callers': 'the same',
   'function-unseen': 'the same',
   'iterate-ahead': 'cursors that are asked for rows ahead, and the types of those',
   'iterate-on-demand': 'rows that wait as the server of PostgreSQL sent them',

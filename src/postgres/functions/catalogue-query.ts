@@ -31,6 +31,15 @@ with parts (aggregate, names) as (
         where u.class <> 'pg_proc'::regclass
     ) select * from up
   ) as found
+), expressions (kind, relation, name, tree) as (
+  select 'write', adrelid, '', adbin::text from pg_attrdef
+  union all select 'write', conrelid, '', conbin::text from pg_constraint where conrelid <> 0 and conbin is not null
+  union all select 'type', 0, t.typname, c.conbin::text from pg_constraint c join pg_type t on t.oid = c.contypid
+  union all select 'write', a.attrelid, '', concat(c.conbin::text, t.typdefaultbin::text) from pg_type t
+    join pg_attribute a on a.atttypid = t.oid and not a.attisdropped left join pg_constraint c on c.contypid = t.oid where t.typtype = 'd'
+  union all select 'write', tgrelid, '', tgqual::text from pg_trigger where tgqual is not null and tgenabled <> 'D'
+  union all select 'read', polrelid, '', concat(polqual::text, polwithcheck::text) from pg_policy
+  union all select 'function', 0, proname, proargdefaults::text from pg_proc where oid >= 16384 and proargdefaults is not null
 ), within (kind, relation, name, function) as (
   select 'write', a.adrelid, '', function from dependent join pg_attrdef a on a.oid = object where class = 'pg_attrdef'::regclass
   union select 'write', k.conrelid, '', function from dependent join pg_constraint k on k.oid = object and k.conrelid <> 0
@@ -47,6 +56,10 @@ with parts (aggregate, names) as (
   union select 'function', 0, p.proname, function from dependent join pg_proc p on p.oid = object where class = 'pg_proc'::regclass
   union select 'anywhere', 0, '', function from dependent
     where class in ('pg_cast'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_amproc'::regclass, 'pg_amop'::regclass)
+  union select x.kind, x.relation, x.name, p.oid from expressions x
+    cross join lateral regexp_matches(x.tree, ':(?:op)?funcid ([0-9]+)', 'g') as found
+    join pg_proc p on p.oid = found[1]::oid and p.oid < 16384 and p.provolatile = 'v'
+      and p.proname <> all (array['nextval', 'random', 'clock_timestamp', 'gen_random_uuid'])
 ), reach (written, relation) as (
   select relation, relation from fired
   union select relation, relation from within where kind = 'write'
@@ -154,7 +167,7 @@ export interface CatalogueAnswer {
   /** Functions of event triggers. */
   readonly events: readonly string[]
   /**
-   * What calls functions of users where the text does not name these: a table that is written (by a default, a constraint, an index, a
+   * What calls functions of users, and volatile ones of PostgreSQL, where the text does not name these: a table that is written (by a default, a constraint, an index, a
    * generated column), one that is read (by a policy), an operator, a type that values are cast to, a function (by a default
    * of its parameters), or what no text shows, such as a cast.
    */

@@ -91,8 +91,7 @@ export class Catalogue implements FunctionBook {
     for (const { view, function: name } of answer.views) {
       if (!this.#isPlain(name)) this.#unplainViews.add(view)
       if (!this.#mayRepeat(name)) this.#doingViews.add(view)
-      if (leaving.has(name) || name === 'set_config' || (effectOf(name)?.[0] ?? 0) !== 0)
-        this.#readers.set(view, `${name} (of the view ${view})`)
+      if (leaving.has(name)) this.#readers.set(view, `${name} (of the view ${view})`)
     }
     for (const { table, function: name } of answer.policies) {
       if (!this.#isPlain(name)) this.#unplainViews.add(table)
@@ -216,32 +215,57 @@ export class Catalogue implements FunctionBook {
 
 const isOfSession = (name: string): boolean => ofSession.has(name) || namesSession(name)
 
-/** Names of functions that may leave state, ask for drawn numbers or draw some: by their own source, or by what they reach. */
-function judge(
-  { functions, triggers, within }: CatalogueAnswer,
-  { harmless, stateful }: KnownFunctions,
-  columns: ReadonlySet<string>,
-): Record<'leaving' | 'asking' | 'drawing', ReadonlySet<string>> {
-  const leaving = new Set<string>(stateful)
+// Which functions may leave something in a session: by their own source, or by what they reach. What a write of a table, a read of a
+// view or an operator calls is followed like the call of a function.
+interface Judged {
+  /** Functions that may leave something, those of PostgreSQL among them that are called where no text shows it. */
+  readonly leaving: ReadonlySet<string>
+  /** Functions that ask for the numbers which their session has drawn. */
+  readonly asking: ReadonlySet<string>
+  /** Functions that draw such numbers. */
+  readonly drawing: ReadonlySet<string>
+}
+
+interface Caller {
+  readonly name: string
+  readonly calls: readonly string[]
+}
+
+// Names for what is no function: a space keeps them apart.
+const write = (table: string): string => `write ${table}`
+const read = (relation: string): string => `read ${relation}`
+const use = (operator: string): string => `use ${operator}`
+
+/** A function of PostgreSQL that leaves something, where nobody has seen what it was given. */
+const leavesByItself = (name: string): boolean => name === 'set_config' || (effectOf(name)?.[0] ?? 0) !== 0
+
+function judge(answer: CatalogueAnswer, known: KnownFunctions, columns: ReadonlySet<string>): Judged {
+  const { harmless } = known
+  const leaving = new Set<string>(known.stateful)
   const asking = new Set<string>()
   const drawing = new Set<string>()
-  const callers: { readonly name: string; readonly calls: readonly string[] }[] = []
-  const fired = new Map<string, string[]>()
-  for (const { kind, name, function: called } of within)
-    if (kind === 'function') callers.push({ name, calls: [called] })
-  for (const each of triggers) fired.set(each.table, [...(fired.get(each.table) ?? []), each.function])
-  for (const { name, language, source, defined, extension, parts } of functions) {
+  const callers = hiddenCallers(answer)
+  const hidden = new Set(callers.map(({ name }) => name))
+  const operators = new Set<string>()
+  for (const { kind, name } of answer.within) if (kind === 'operator') operators.add(name)
+  for (const { calls } of callers) for (const each of calls) if (leavesByItself(each)) leaving.add(each)
+  for (const { name, language, source, defined, extension, parts } of answer.functions) {
     if (extension) continue
     if (parts !== null) {
       callers.push({ name, calls: parts })
       continue
     }
-    const { leaves, asks, draws, calls, fields, writes } = judgeSource(language, source, defined)
+    const { leaves, asks, draws, calls, fields, writes, names } = judgeSource(language, source, defined)
     if (asks) asking.add(name)
     if (draws) drawing.add(name)
     if (leaves && !harmless.has(name)) leaving.add(name)
-    const read = [...fields].filter((field) => columns.has(field))
-    callers.push({ name, calls: [...calls, ...read, ...writes.flatMap((table) => fired.get(table) ?? [])] })
+    // The source has shown what a function of PostgreSQL was given.
+    const followed = calls.filter((each) => !leavesByItself(each))
+    for (const field of fields) if (columns.has(field)) followed.push(field)
+    for (const table of writes) if (hidden.has(write(table))) followed.push(write(table))
+    for (const relation of names) if (hidden.has(read(relation))) followed.push(read(relation))
+    for (const operator of operators) if (source.includes(operator)) followed.push(use(operator))
+    callers.push({ name, calls: followed })
   }
   for (let before = -1; before !== leaving.size + asking.size + drawing.size;) {
     before = leaving.size + asking.size + drawing.size
@@ -251,6 +275,25 @@ function judge(
     }
   }
   return { leaving, asking, drawing }
+}
+
+/** What calls functions where no text shows it. */
+function hiddenCallers({ triggers, views, nested, within }: CatalogueAnswer): Caller[] {
+  const calls = new Map<string, string[]>()
+  const add = (name: string, called: string): void => {
+    const known = calls.get(name)
+    if (known === undefined) calls.set(name, [called])
+    else known.push(called)
+  }
+  for (const { table, function: called } of triggers) add(write(table), called)
+  for (const { view, function: called } of views) add(read(view), called)
+  for (const { view, within: inner } of nested) add(read(view), read(inner))
+  for (const { kind, name, function: called } of within)
+    if (kind === 'function') add(name, called)
+    else if (kind === 'write') add(write(name), called)
+    else if (kind === 'operator') add(use(name), called)
+    else if (kind !== 'anywhere') add(read(name), called)
+  return [...calls].map(([name, called]) => ({ name, calls: called }))
 }
 
 export const functions: FunctionDialect = Object.freeze<FunctionDialect>({

@@ -175,6 +175,8 @@ export interface Judgement {
   readonly fields: ReadonlySet<string>
   /** Tables. */
   readonly writes: readonly string[]
+  /** Every name and word. */
+  readonly names: ReadonlySet<string>
 }
 
 /**
@@ -195,6 +197,7 @@ export function judgeSource(language: string, source: string, defined: boolean):
     calls,
     fields,
     writes,
+    names,
   }
 }
 
