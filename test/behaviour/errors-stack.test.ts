@@ -1,6 +1,8 @@
 /** The stack of an error that the database caused has the caller's line. */
 
-import { type Db } from 'genever'
+import { once } from 'node:events'
+import { pipeline } from 'node:stream/promises'
+import { type Db, GeneverError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -49,6 +51,38 @@ forEachDriver((driver) => {
     for (const [first = '', ...frames] of stacks) {
       expect(first).toMatch(/^SqlSyntaxError: .*\bnothing\b/)
       expect(frames.find((frame) => frame.includes('errors-stack.test.ts'))).toBeDefined()
+    }
+  })
+
+  /** Their errors reach code that the stream calls, far from the line that made it; where there is no COPY, that is the error. */
+  const streams: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
+    'copyFrom().from()': (db) => awaited(() => db.copyFrom('no_such_table').from(['1\n'])),
+    'copyFrom().writable()': (db) => pipeline(['1\n'], db.copyFrom('no_such_table').writable()),
+    'copyFrom().writable(), by write()': async (db) => {
+      const stream = db.copyFrom('no_such_table').writable()
+      const failed = once(stream, 'error')
+      stream.write('1\n')
+      throw (await failed)[0]
+    },
+    'copyFrom().stream()': (db) => new Blob(['1\n']).stream().pipeTo(db.copyFrom('no_such_table').stream()),
+    'copyFrom().stream(), given what no row is': async (db) => {
+      const writer = db.copyFrom('no_such_table').stream().getWriter()
+      writer.closed.catch(() => {})
+      await writer.write(7 as never)
+    },
+    'for await of copyTo()': async (db) => {
+      for await (const _ of db.copyTo('no_such_table'));
+    },
+    'copyTo().readable()': (db) => db.copyTo('no_such_table').readable().toArray(),
+    'copyTo().stream()': (db) => new Response(db.copyTo('no_such_table').stream()).arrayBuffer(),
+  }
+
+  test.each(Object.entries(streams))('the stack has the line that made the stream: %s', async (_, call) => {
+    const db = await driver.db()
+    for (const error of [await caught(call(db)), await caught(db.scope(() => call(db)))]) {
+      expect(error).toBeInstanceOf(GeneverError)
+      expect(error.stack).toMatch(/errors-stack\.test\.ts/)
+      expect(error.stack?.startsWith(`${error.name}: ${error.message}`)).toBe(true)
     }
   })
 

@@ -1,7 +1,7 @@
 // Rows on their way to a table by COPY: from any source that gives bytes or text, as a stream of Node.js or of the web.
 import type { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
-import { UsageError } from '../../errors/index.ts'
+import { GeneverError, UsageError } from '../../errors/index.ts'
 import { clock, deferred } from '../../util/clock.ts'
 import type { Copying } from '../../pool/lease.ts'
 import { describeType, isWellFormed } from '../../util/options.ts'
@@ -70,7 +70,7 @@ export class CopyIn extends Printable {
 
   /** For `pipeline()` of Node. It finishes when the server has taken all rows. */
   writable(): Writable {
-    const run = this.#start()
+    const run = this.#start(null, new Origin())
     const told = (work: Promise<unknown>, settled: (error?: Error | null) => void): void => {
       work.then(
         () => settled(),
@@ -90,7 +90,7 @@ export class CopyIn extends Printable {
 
   /** For `pipeTo()` of the web. It closes when the server has taken all rows. */
   stream(): WritableStream<string | Uint8Array> {
-    const run = this.#start()
+    const run = this.#start(null, new Origin())
     return new WritableStream<string | Uint8Array>({
       start: (controller) => void run.failed.catch((error: unknown) => controller.error(error)),
       write: (chunk) => run.write(chunk),
@@ -99,14 +99,33 @@ export class CopyIn extends Printable {
     })
   }
 
-  #start(frame: Frame | null = null): Loading {
+  #start(frame: Frame | null, origin: Origin | null = null): Loading {
     if (this.#used) throw new UsageError('This copyFrom() has run already. Call copyFrom() again for another COPY.')
     this.#used = true
-    return new Loading(this.#begin, frame)
+    return new Loading(this.#begin, frame, origin)
   }
 
   override toString(): string {
     return `CopyIn {${this.#used ? ' used ' : ''}}`
+  }
+}
+
+/** Where a stream or loop was made: its errors are made in a callback of the driver, and nobody of the caller awaits them. */
+export class Origin {
+  readonly #made: { readonly stack?: string } = {}
+
+  constructor() {
+    Error.captureStackTrace(this.#made, Origin)
+  }
+
+  /** Gives an error of ours the stack of that place. */
+  mark<E>(error: E): E {
+    if (!(error instanceof GeneverError)) return error
+    const { stack = '' } = this.#made
+    const frames = stack.indexOf('\n    at ')
+    const value = `${error.name}: ${error.message}${frames === -1 ? '' : stack.slice(frames)}`
+    Object.defineProperty(error, 'stack', { value, writable: true, configurable: true, enumerable: false })
+    return error
   }
 }
 
@@ -123,6 +142,7 @@ class Loading implements Port {
   error: Error | undefined = undefined
   /** Rejects when it has failed. */
   readonly failed: Promise<never>
+  readonly #origin: Origin | null
   readonly #done: Promise<number>
   readonly #ready = deferred<CopySink>()
   readonly #waiting = new Set<(error: Error) => void>()
@@ -132,13 +152,15 @@ class Loading implements Port {
   #half = ''
   #pieces = 0
 
-  constructor(begin: Begin, frame: Frame | null) {
+  constructor(begin: Begin, frame: Frame | null, origin: Origin | null) {
     this.frame = frame
+    this.#origin = origin
     this.#done = this.#run(begin)
     this.failed = new Promise((_, reject) => {
       this.#done.catch((error: unknown) => {
         const known = error as Error
         this.error = known
+        this.#origin?.mark(known)
         for (const giveUpWaiting of this.#waiting) giveUpWaiting(known)
         reject(known)
       })
@@ -236,7 +258,9 @@ class Loading implements Port {
   /** The server is told to keep nothing: a stream of the web that fails by itself tells nobody. */
   #refuse(message: string): never {
     this.stop()
-    throw new UsageError(message)
+    const error = new UsageError(message)
+    this.#origin?.mark(error)
+    throw error
   }
 
   /** @throws what it has failed with. */

@@ -14,7 +14,7 @@ import { EngineOp } from '../query/op.ts'
 import type { QueryOptions } from '../query/query-options.ts'
 import { queryChecks } from '../query/query-terms.ts'
 import { currentChain, type Link, tagsOf } from '../context/chain.ts'
-import { type Begin, CopyIn, type Port } from './copy-in.ts'
+import { type Begin, CopyIn, Origin, type Port } from './copy-in.ts'
 import type { AmbientRunner, Runner } from '../query/runner.ts'
 
 /** The format of the rows, and the options of any statement. `timeoutMs` covers the whole COPY. */
@@ -122,11 +122,17 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
    * transaction.
    * @throws {QueryError} when the server refuses the statement, or fails in the middle.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#read(new Origin())
+  }
+
+  async *#read(origin: Origin): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.#used) throw new UsageError('This copyTo() has been read already. Call copyTo() again for another COPY.')
     this.#used = true
     const run = new Unloading()
-    const op = await this.#begin(run)
+    const op = await this.#begin(run).catch((error: unknown) => {
+      throw origin.mark(error)
+    })
     run.follow(op)
     try {
       for (;;) {
@@ -138,7 +144,7 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
         } else if (!run.over) await run.more()
         else break
       }
-      if (run.error !== undefined) throw run.error
+      if (run.error !== undefined) throw origin.mark(run.error)
       this.#rowCount = op.count
     } finally {
       run.open = false
@@ -148,12 +154,13 @@ export class CopyOut extends Printable implements AsyncIterable<Uint8Array> {
 
   /** For `pipeline()` of Node. */
   readable(): Readable {
-    return process.getBuiltinModule('node:stream').Readable.from(this, { objectMode: false })
+    const pieces = this.#read(new Origin())
+    return process.getBuiltinModule('node:stream').Readable.from(pieces, { objectMode: false })
   }
 
   /** For a `Response` and `pipeTo()` of the web. */
   stream(): ReadableStream<Uint8Array> {
-    const pieces = this[Symbol.asyncIterator]()
+    const pieces = this.#read(new Origin())
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
