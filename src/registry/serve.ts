@@ -82,6 +82,17 @@ function closeIdle(server: ClosableServer): void {
   for (const session of sessions.get(server) ?? []) session.close()
 }
 
+/**
+ * Closes sockets on which nothing has ever come, as browsers and clients open them in advance: Node counts them as requests. Those of
+ * `silent`, which this fills, were so at the last call too: a request may be behind its socket by an instant.
+ */
+function closeSilent(server: ClosableServer, silent: Set<Socket>): void {
+  for (const socket of sockets.get(server) ?? [])
+    if (socket.bytesRead > 0) silent.delete(socket)
+    else if (silent.has(socket)) socket.destroy()
+    else silent.add(socket)
+}
+
 /** Closes what is left at a deadline: running requests, web sockets, sessions of HTTP/2. */
 function closeAll(server: ClosableServer): void {
   server.closeAllConnections?.()
@@ -191,7 +202,11 @@ function onSessions(server: ClosableServer & { readonly on?: unknown }): void {
  */
 export function drainWithin(server: ClosableServer, timeoutMs: number, late: () => void): () => void {
   // A connection that is kept alive becomes idle only when its response is over.
-  const idle = clock.setInterval(() => closeIdle(server), idleCheckMs)
+  const silent = new Set<Socket>()
+  const idle = clock.setInterval(() => {
+    closeIdle(server)
+    closeSilent(server, silent)
+  }, idleCheckMs)
   const deadline = clock.setTimeout(() => {
     late()
     closeAll(server)

@@ -56,6 +56,14 @@ async function upgraded(port: number): Promise<Socket> {
   return socket
 }
 
+/** A client that asks nothing on the socket it has opened, as browsers do. */
+async function silent(server: Server): Promise<Socket> {
+  const accepted = once(server, 'connection')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await accepted
+  return socket.resume()
+}
+
 /** Resolves when the server has no socket any more. */
 const closed = (server: Server | http2.Http2Server): Promise<unknown> => once(server, 'close')
 
@@ -69,6 +77,26 @@ describe('gracefulShutdown', () => {
 
     expect(report).toEqual({ drained: false, broken: [] })
     expect(String(db)).toBe('Db { closed }')
+  })
+
+  test('waits for requests, but not for a client that has asked nothing', async () => {
+    const [begun, go] = [gate(), gate()]
+    const work = async (): Promise<string> => {
+      begun.open()
+      await go.promise
+      return 'answered'
+    }
+    const server = createServer(await handling(work))
+    const port = await listen(server)
+    const left = once(await silent(server), 'close')
+    const answer = ask(port, 'GET /')
+    await begun.promise
+    const over = gracefulShutdown(server, db, { drainTimeoutMs: 600_000, log: false })
+    await left
+    go.open()
+
+    expect((await answer).body).toBe('answered')
+    expect(await over).toEqual({ drained: true, broken: [] })
   })
 
   test('closes streams of events at its deadline, between whose events no connection is kept from others', async () => {
@@ -166,6 +194,18 @@ describe('serve', () => {
     await Promise.all([over, left])
   })
 
+  test('closes the socket of a client that has asked nothing', async () => {
+    const start = async (): Promise<Server> => {
+      const started = createServer()
+      await listen(started)
+      return started
+    }
+    const server = await serve(db, start, { signals: ['SIGUSR2'], timeoutMs: 600_000 })
+    const [over, left] = [closed(server), once(await silent(server), 'close')]
+    ended()
+    await Promise.all([over, left])
+  })
+
   test('closes sessions of HTTP/2 that ask nothing, without waiting for their clients', async () => {
     const start = async (): Promise<http2.Http2Server> => {
       const started = http2.createServer()
@@ -211,6 +251,17 @@ describe('an application of Fastify', () => {
 
     expect(String(db)).toBe('Db { closed }')
     expect(lines).toEqual(['Some requests were not answered in time; their connections were closed.'])
+  })
+
+  test('closes without waiting for a client that has asked nothing', async () => {
+    const app = Fastify()
+    await app.register(fastifyPlugin, { db, log: false, drainTimeoutMs: 600_000 })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const left = once(await silent(app.server), 'close')
+    await app.close()
+    await left
+
+    expect(String(db)).toBe('Db { closed }')
   })
 
   test('answers a request that takes its time, and refuses a time that is none', async () => {
