@@ -50,6 +50,7 @@ const about: Readonly<Record<string, string>> = {
   'row-security': 'row security',
   'sandbox-session': 'its session state: roles, LISTEN, cursors, advisory locks, deferred constraints',
   'scope-stress': 'its session state at random: roles, sequences, functions, temporary tables',
+  'session-random': 'COPY, generate_series() and advisory locks',
   'session-refusals': 'its session state: roles, LISTEN, cursors, advisory locks',
   'session-reset': 'the same',
   'session-state': 'the same',
