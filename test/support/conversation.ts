@@ -232,6 +232,8 @@ export async function replay(
       withdraw: () => false,
       leave: () => Promise.resolve(),
       crashed() {},
+      notification() {},
+      listening: '',
     }
     const wire = new PgliteWire(server as unknown as PgliteServer, silent)
     session = new Session(wire, silent, options)
