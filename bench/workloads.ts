@@ -5,7 +5,7 @@
 //
 // --rounds 15, --ms 80 (a block), --warm 8000 (operations of each side before), --only W1,W9, --sides kysely,=genever (parts of names, =whole ones), --install (bench/peers and bench/orms),
 // --prototype path/to/client.mjs (as `bench/drivers.ts` has it), --base pg, --json file, --plot file.svg,
-// --page docs/performance.md (its tables are replaced)
+// --page docs/performance.md (its tables are replaced), --block workloads (which tables of the page)
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
     plot: { type: 'string' },
     page: { type: 'string' },
+    block: { type: 'string', default: 'workloads' },
   },
 })
 const [rounds, blockMs] = [Number(values.rounds), Number(values.ms)]
@@ -64,7 +65,7 @@ try {
 }
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 1)}\n`)
 if (values.plot !== undefined) await writeFile(values.plot, plot(figures))
-if (values.page !== undefined) await putInPage(values.page, 'workloads', ratiosOf(figures))
+if (values.page !== undefined) await putInPage(values.page, values.block, ratiosOf(figures))
 
 function isWanted(name: string): boolean {
   if (name === values.base || values.sides === undefined) return true
