@@ -200,9 +200,12 @@ function miscounted(dialect: Dialect, expected: number, given: number): string {
 const tooMany = ({ title, placeholder: { most, insteadOfMore } }: Dialect, count: number): string =>
   `${title} takes at most ${most} parameters, ${count} were given: send them in batches${insteadOfMore}.`
 
+/** The options of statements and cursors. */
+const options: ReadonlySet<string> = new Set('timeoutMs signal on from types into rows batchSize'.split(' '))
+
 function unexpected(extra: readonly string[]): string {
-  const options = extra.some((name) => name === 'timeoutMs' || name === 'signal')
-  return `The text has no placeholder for ${list(extra)}.${options ? ' Options come after the parameters.' : ''}`
+  const advice = extra.some((name) => options.has(name)) ? ' Options come after the parameters, which may be [].' : ''
+  return `The text has no placeholder for ${list(extra)}.${advice}`
 }
 
 /** A few names, shortened: they may come from a request. */

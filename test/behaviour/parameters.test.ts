@@ -102,6 +102,8 @@ describe('refused with ParameterError before anything is sent', () => {
     ['both kinds of placeholder', `select ${one}, :a`, { a: 1 }, `mixes ${one} and :name`],
     ['names for numbers', `select ${one}`, { a: 1 }, 'positional'],
     ['options in the place of parameters', 'select 1', { timeoutMs: 5 }, 'Options come after the parameters'],
+    ['options of a cursor there', 'select 1', { batchSize: 5 }, 'Options come after the parameters'],
+    ['options of rows there', 'select 1', { into: Object }, 'Options come after the parameters'],
     ['a string in the place of parameters', `select ${one}`, 'x' as never, `an array for ${one}`],
     [
       'a query',

@@ -98,7 +98,7 @@ test('missing and extra names are told, values are not', () => {
 
 test('options given in the place of parameters are recognised', () => {
   expect(failure(() => bindNamed(postgres, [], { timeoutMs: 5 }, '')).message).toBe(
-    'The text has no placeholder for :timeoutMs. Options come after the parameters.',
+    'The text has no placeholder for :timeoutMs. Options come after the parameters, which may be [].',
   )
 })
 

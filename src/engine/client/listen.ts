@@ -24,7 +24,7 @@ export async function listen(
   work: Hear | undefined,
   given: ListenOptions | undefined,
 ): Promise<Listener> {
-  if (work !== undefined) needsFunction(work, 'listen()', 'or nothing, for a loop')
+  if (work !== undefined) needsFunction(work, 'listen()', 'or undefined, for a loop, and options behind it')
   const { heartbeatMs = 10_000, signal } = callOptions<ListenOptions>(given, checks, 'listen()')
   checkChannel(channel, 'listen()')
   const here = source.engineHere()
