@@ -215,8 +215,7 @@ export class Catalogue implements FunctionBook {
 
 const isOfSession = (name: string): boolean => ofSession.has(name) || namesSession(name)
 
-// Which functions may leave something in a session: by their own source, or by what they reach. What a write of a table, a read of a
-// view or an operator calls is followed like the call of a function.
+/** The judgement of all functions of a database, by their sources and by what they reach. */
 interface Judged {
   /** Functions that may leave something, those of PostgreSQL among them that are called where no text shows it. */
   readonly leaving: ReadonlySet<string>
@@ -231,12 +230,12 @@ interface Caller {
   readonly calls: readonly string[]
 }
 
-// Names for what is no function: a space keeps them apart.
+// Callers that are not functions, as names beside those of functions.
 const write = (table: string): string => `write ${table}`
 const read = (relation: string): string => `read ${relation}`
 const use = (operator: string): string => `use ${operator}`
 
-/** A function of PostgreSQL that leaves something, where nobody has seen what it was given. */
+/** Whether a function of PostgreSQL leaves something, if its arguments are not known. */
 const leavesByItself = (name: string): boolean => name === 'set_config' || (effectOf(name)?.[0] ?? 0) !== 0
 
 function judge(answer: CatalogueAnswer, known: KnownFunctions, columns: ReadonlySet<string>): Judged {
@@ -259,7 +258,7 @@ function judge(answer: CatalogueAnswer, known: KnownFunctions, columns: Readonly
     if (asks) asking.add(name)
     if (draws) drawing.add(name)
     if (leaves && !harmless.has(name)) leaving.add(name)
-    // The source has shown what a function of PostgreSQL was given.
+    // The arguments that a source gives to functions of PostgreSQL were judged with it.
     const followed = calls.filter((each) => !leavesByItself(each))
     for (const field of fields) if (columns.has(field)) followed.push(field)
     for (const table of writes) if (hidden.has(write(table))) followed.push(write(table))
@@ -277,7 +276,7 @@ function judge(answer: CatalogueAnswer, known: KnownFunctions, columns: Readonly
   return { leaving, asking, drawing }
 }
 
-/** What calls functions where no text shows it. */
+/** Triggers, views, policies and the like, with the functions that they call. */
 function hiddenCallers({ triggers, views, nested, within }: CatalogueAnswer): Caller[] {
   const calls = new Map<string, string[]>()
   const add = (name: string, called: string): void => {
