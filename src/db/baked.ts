@@ -46,8 +46,8 @@ export type { RowLoader } from '../sql/baked.ts'
 export type Bakeable<R> = Query<R> | DrizzleCommand
 
 /**
- * What `bake()` takes: a text, a query, or a function that makes one with placeholders. `R` is a row, `P` the parameters, `V` the first
- * column.
+ * The argument of `bake()`: a text, a query, or a function that makes a query with placeholders. `R` is a row, `P` the parameters,
+ * `V` the first column.
  */
 export type Bakes<R, P, V> = (Bakeable<R> & ToValue<V>) | ((params: P) => Bakeable<R> & ToValue<V>) | string
 
@@ -115,7 +115,7 @@ export interface Baked<R, P extends object = Params, Raw = R, V = OnlyColumn<Raw
 
 export type GivenBakeOptions = BakeOptions & {
   readonly loader?: RowLoader<never, unknown> | undefined
-  /** What each row becomes, as in `IntoOptions`. */
+  /** The class or loader of each row, as in `IntoOptions`. */
   readonly into?: unknown
 }
 
@@ -124,7 +124,7 @@ type Loading = GivenBakeOptions & { readonly into?: LoadingInto | undefined }
 const loadingChecks: Checks<Loading> = {
   timeoutMs: duration,
   on: place,
-  // What it may be is said where rows are loaded.
+  // `loadingOf` checks it, where rows are loaded.
   loader: () => undefined,
   into: { read: loadingOf },
 }
@@ -155,11 +155,11 @@ export function bakedOn<R, P extends object, Raw, V>(
   return new BakedStatement(recipe, on, read) as unknown as Baked<R, P, Raw, V>
 }
 
-/** Implements `Baked` at run time; what fits which parameters is a matter of types. */
+/** Implements `Baked` at run time. The types check the parameters. */
 class BakedStatement extends Printable {
   readonly #recipe: Recipe
   readonly #on: Executor
-  /** What a run without options gets. */
+  /** The options of a run that is given none. */
   readonly #options: QueryOptions | undefined
 
   /** @throws {UsageError} when the value is not a loader, and for a handle of another database */
@@ -222,7 +222,7 @@ class BakedStatement extends Printable {
     return new BakedStatement(this.#recipe, this.#on, readAgain<Loading>({ ...this.#options }, read))
   }
 
-  /** What `executeMany` of an executor runs. */
+  /** The form in which `executeMany` of an executor runs it. */
   [toRecipe](): Recipe {
     return this.#recipe
   }

@@ -48,7 +48,7 @@ export class Db extends Source implements AsyncDisposable {
   #engine: Engine | null = null
   /** Being closed by `rest`. */
   #resting: Engine | null = null
-  /** Of the source, once it was asked for. */
+  /** The dialect of the source, once somebody has asked for it. */
   #configured: Dialect | undefined
   #opening: Promise<Engine> | null = null
   #attempt: Opening<Engine> | null = null
@@ -202,7 +202,7 @@ export class Db extends Source implements AsyncDisposable {
 
   /**
    * @internal For code that a plug-in runs for a tenant, until it says that it has ended.
-   * @throws {TenantError} for a tenant that is none. @throws {UsageError} where there are no tenants.
+   * @throws {TenantError} for a value that is not a tenant. @throws {UsageError} where there are no tenants.
    */
   enterTenant(_tenant: unknown): TenantStay | Promise<TenantStay> {
     throw new UsageError("This db has no tenants. Make it by createRegistry({ tenancy }) of 'genever/registry'.")
@@ -276,7 +276,7 @@ export class Db extends Source implements AsyncDisposable {
     const opening = this.#opening
     const patienceMs = timeoutMs ?? attempt.engine?.options.closeTimeoutMs ?? defaultCloseTimeoutMs
     if ((await attempt.opensWithin(opening, patienceMs)) || this.#opening !== opening) return
-    // Who opens it next does not wait for this attempt.
+    // The next opening does not wait for this attempt.
     this.#pace = new Pace()
     attempt.giveUp()
     await opening?.catch(() => {})
@@ -324,7 +324,7 @@ export class Db extends Source implements AsyncDisposable {
     return this.#state === 'closed' ? null : this.#engine
   }
 
-  /** @internal Without a database of its own it stands for any. */
+  /** @internal An unbound `Db` stands for any database. */
   override runsOn(engine: Engine): boolean {
     return this.#state === 'unbound' || this.#attempt?.engine === engine || super.runsOn(engine)
   }

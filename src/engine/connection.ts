@@ -174,7 +174,7 @@ export class Connection extends Executor implements AsyncDisposable {
     this.#checkUsable('rawConnection()')
     const slot = this.#slot
     let lent = null as Promise<unknown> | null
-    // What was issued before may owe something when it has ended, of which nothing is known now.
+    // The statements issued before are not over. They may leave a transaction open, or state in the session.
     let owes = slot.top !== null && slot.busy
     for (;;) {
       const settings = this.settingsHere()
@@ -357,7 +357,7 @@ export class Connection extends Executor implements AsyncDisposable {
     const { checkLendable } = this.#engine.runtime
     checkLendable(slot, discardSession, true)
     let back: void | Promise<void> = undefined
-    // What was issued before has run now: it may have begun a transaction, or set what the user relies on.
+    // All statements issued before have run. They may have begun a transaction, or set something on which the user relies.
     const act = (): void => {
       checkLendable(slot, discardSession)
       if (slot.lease !== null) back = slot.handBack()

@@ -7,7 +7,7 @@ import { currentChain, type Link } from './context/chain.ts'
 import type { Frame } from './context/frame.ts'
 import type { Slot } from './slot/slot.ts'
 
-/** Code that has run nothing for so long while it awaits the work waits for nothing else, as far as can be seen. */
+/** Code that awaits the work, and has run nothing for this time, seems to wait for nothing else. Milliseconds. */
 const idleMs = 100
 const againMs = 25
 
@@ -84,7 +84,7 @@ export class DetachedPromise<T> extends Promise<T> {
   ): Promise<A | B> {
     const next = super.then(onFulfilled, onRejected) as DetachedPromise<A | B>
     next.#awaiting = this.#awaiting
-    // `await` and the methods of Promise want both outcomes; whoever only reacts to one waits for nothing.
+    // `await` and the methods of Promise pass a callback for both outcomes. Code that passes one only does not wait.
     if (typeof onFulfilled === 'function' && typeof onRejected === 'function') this.#awaiting?.noted(currentChain())
     return next
   }

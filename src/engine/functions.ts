@@ -26,7 +26,7 @@ interface Home {
   readonly statements: StatementCache
   readonly dialect: Dialect
   readonly options: ResolvedOptions
-  /** What notices have named. */
+  /** Places and functions that a notice has named already. */
   readonly toldPlaces: Set<string>
 }
 
@@ -129,7 +129,7 @@ export class Functions {
     return true
   }
 
-  /** Whether a definition, as of a table with a default, calls what may leave something: whoever uses it does so from now on. */
+  /** Whether a definition, as of a table with a default, calls a function that may leave something: its users call that, too. */
   #isDefined(text: string): boolean {
     return this.#book !== null && /\b(?:create|alter)\b/i.test(text) && this.#book.reachOf(text).stateful.length > 0
   }

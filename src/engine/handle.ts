@@ -54,7 +54,7 @@ export function needsExecutor<E>(value: E, method: string): E {
   return value
 }
 
-/** Of the option `on`. */
+/** The check of the option `on`. */
 export const place: Check = (value) =>
   asExecutor(value) === null
     ? `must be a connection, a transaction, an engine or a db; it is ${described(value)}`

@@ -11,13 +11,13 @@ import { LooseSlot } from './slot/loose-slot.ts'
 import { mergedSettings } from './source.ts'
 
 export interface OpenScopeOptions {
-  /** What holds the connection, for messages: no values of the user. */
+  /** The holder of the connection, for messages. It has no values of the user. */
   readonly what: string | (() => string)
   /** As of `scope()`. */
   readonly settings?: Settings | undefined
   /** As of `scope()`. */
   readonly hold?: boolean | undefined
-  /** What its statements are tagged with, beside the tags of the engine. */
+  /** The tags of its statements, beside those of the engine. */
   readonly tags?: Tags | undefined
   /** Aborts whatever runs or waits on the connection, and refuses all that comes later. */
   readonly signal?: AbortSignal | undefined

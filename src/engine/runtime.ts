@@ -104,7 +104,7 @@ export interface SlotTerms {
   readonly what: string
   /** Made by `acquire()`: the user may type transaction control on it. */
   readonly explicit: boolean
-  /** On top of those around it. Never left out: what is missing is read from `Object.prototype`. */
+  /** The settings on top of those around it. Never left out: a missing member would be read from `Object.prototype`. */
   readonly settings: Settings | undefined
 }
 

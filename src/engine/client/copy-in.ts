@@ -209,7 +209,7 @@ class Loading implements Port {
     })
   }
 
-  /** `encoding`: of a text; default UTF-8. What cannot be sent fails the COPY. */
+  /** `encoding`: of a text; default UTF-8. A chunk that cannot be sent fails the COPY. */
   async write(chunk: unknown, encoding?: BufferEncoding): Promise<void> {
     const bytes = this.#bytesOf(chunk, encoding)
     const sink = await this.#open()
@@ -255,7 +255,7 @@ class Loading implements Port {
     return Buffer.from(whole)
   }
 
-  /** The server is told to keep nothing: a stream of the web that fails by itself tells nobody. */
+  /** Ends the COPY, so that the server keeps nothing. A web stream that fails by itself does not say so. */
   #refuse(message: string): never {
     this.stop()
     const error = new UsageError(message)

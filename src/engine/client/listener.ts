@@ -49,7 +49,7 @@ export class Listener extends Printable implements AsyncIterable<Heard>, AsyncDi
   readonly channel: string
   #waiting: Heard[] = []
   #ended = false
-  /** Of the loops that wait. */
+  /** Wakes the loops that wait. */
   #wakes: (() => void)[] = []
   readonly #stop: (listener: Listener) => Promise<void>
 

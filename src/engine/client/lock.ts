@@ -130,7 +130,7 @@ class Asked {
     this.#words = words
   }
 
-  /** Of the server. False: an attempt was in vain. */
+  /** Takes the lock on the server. False: it was not free, and `attempt` does not wait. */
   async take(until: 'work' | 'transaction', timeoutMs: number | undefined): Promise<boolean> {
     const { shared, attempt, options } = this
     const { sql, params } = this.#words.take(this.key, { shared, attempt, until })

@@ -102,7 +102,7 @@ export function chainAt(place: Place, engine: EngineCore, db: object | null, cha
   const here = chain === undefined ? null : ambientSettings(engine, chain)
   const base = place.said.what === 'tenant' ? withoutPlaces(engine, here, chain) : here
   const all = place.settings === null ? base : { ...base, ...place.settings }
-  // Nothing at all is to be told from nothing said.
+  // Empty settings differ from none: they take the place of the settings around.
   const settings = all === null && here !== null ? {} : all
   return push(new PlaceFrame('overlay', engine, db, place, base, settings), chain)
 }

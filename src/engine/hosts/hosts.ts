@@ -68,7 +68,7 @@ export class Hosts implements HostSet {
     return this.#primary
   }
 
-  /** Tests have put another pool in the place of its own: all goes there. */
+  /** A test has replaced the pool of the engine, and all statements go to that pool. */
   get #bypassed(): boolean {
     return this.#engine.pool !== this.#primary.pool
   }
@@ -153,8 +153,8 @@ export class Hosts implements HostSet {
   }
 
   /**
-   * Whoever has sent something may be the only one who would ask. A replica may have fallen silent; a pooler holds what it was given
-   * for a primary that is gone, and only the next primary can say that.
+   * Asks for the state of the hosts while statements are in flight, because no other statement may come that would ask. A replica may
+   * have fallen silent. A pooler may hold statements for a primary that is gone, and only the next primary can say so.
    */
   sent(): void {
     if (this.#watching || this.#bypassed) return
@@ -320,7 +320,7 @@ export class Hosts implements HostSet {
   }
 
   retriesOnPrimary({ stmt, away, slot, wanted }: Routed, failure: Failure): boolean {
-    // Of the end of a transaction nothing is left to be done elsewhere.
+    // The end of a transaction cannot be repeated on another host.
     if ((away ?? slot?.reads?.pool ?? null) === null || this.#engine.closed || stmt.cls === 'control') return false
     const { following: refusal } = this.#engine.dialect.explain(failure.fields ?? {})
     if (failure.kind === 'lost') return refusal === 'now' || this.#engine.functions.isPlain(stmt)

@@ -14,7 +14,7 @@ export class Samples {
   /** `at`: not later than the primary was asked, monotonic milliseconds. */
   add(at: number, { timeline, position }: Reached): void {
     this.#samples.push({ at, timeline, position })
-    // Half of those between are enough: what is known of a replica gets older by one of them.
+    // Half of the samples are enough. The known state of a replica gets older by one sample.
     if (this.#samples.length > most) this.#samples = this.#samples.filter((_, index) => index % 2 === 1)
   }
 

@@ -46,7 +46,7 @@ function holds(test: () => boolean): boolean {
   }
 }
 
-/** @internal @throws {UsageError} for what is no source, or no options beside one; what they say is checked at the opening. */
+/** @internal @throws {UsageError} for a value that is not a source, or options that are not an object. The opening checks the options. */
 export function needsSource(method: string, source: unknown, options: unknown): void {
   if (source === undefined || source === null)
     throw new UsageError(
@@ -67,7 +67,7 @@ export function needsSource(method: string, source: unknown, options: unknown): 
     throw new UsageError(`The options of ${method} must be a plain object, not ${describeType(options)}.`)
 }
 
-/** @internal They are for the source that `bind` brings; what they say is checked at the opening. */
+/** @internal The options for a source that `bind` brings later. The opening checks them. */
 export function checkNoSource(options: EngineOptions | undefined): EngineOptions | undefined {
   if (options === undefined || isPlain(options)) return options
   throw new UsageError(`The options of createDb() must be a plain object, not ${describeType(options)}.`)

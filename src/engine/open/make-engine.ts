@@ -176,7 +176,7 @@ export async function warm(engine: Engine, opening: Opening<Engine>): Promise<vo
         backoff.failed(true)
         const { leftMs } = backoff
         if (clock.now() + leftMs < until) pauseMs = leftMs
-        // Who does not wait for room learns it now; a failure that ends the opening is learnt from its end.
+        // Callers that do not wait for room get the error now. A failure that ends the opening comes with its end.
         if (pauseMs !== null) opening.refuse(error)
       }
       if (pauseMs !== null && opening.goesOn) await opening.pause(pauseMs)

@@ -7,7 +7,10 @@ import { AbortedError, AcquireTimeoutError, NotBoundError, PoolClosedError } fro
 import { inRoot } from '../../util/context.ts'
 import { readAgain } from '../../util/options.ts'
 
-/** `E`: what is opened, which may keep it: so nothing here keeps the context of those who wait. */
+/**
+ * An opening that several callers may wait for. `E` is the opened object. It may keep the opening, so nothing here keeps the async
+ * context of a caller.
+ */
 export class Opening<E> {
   /** Null until the source was asked. */
   engine: E | null = null
@@ -36,7 +39,7 @@ export class Opening<E> {
 
   /** It is open when that has been loaded, too. */
   need(loading: Promise<unknown>): void {
-    // Who needs it learns of a failure from it.
+    // Those that need the code get the failure from `loading` itself.
     this.needs = loading.catch(() => {})
   }
 
@@ -61,7 +64,7 @@ export class Opening<E> {
     return inRoot(() => Promise.race([work, this.#refusal.promise]))
   }
 
-  /** Those who wait for it get this error. What is opened after all is closed. */
+  /** Those who wait for it get this error. If the opening succeeds later, its result is closed. */
   giveUp(error: Error = closedBeforeOpen()): void {
     this.stop()
     this.#end.reject(error)
@@ -97,7 +100,7 @@ async function succeeds(work: Promise<unknown> | null): Promise<boolean> {
 
 /**
  * How often something that cannot be opened is tried, however many ask for it: as soon as it is asked for while all is well;
- * after a failure one at a time, with a pause in between. Who asks meanwhile gets the failure of that one.
+ * after a failure one at a time, with a pause in between. Callers that come meanwhile get the failure of that attempt.
  */
 export class Pace {
   readonly #backoff = new Backoff()

@@ -149,7 +149,7 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
     if (host !== null) this.#engine.hosts?.noteTrouble(host, failure, lost)
   }
 
-  /** Told once: no connection prepares anything from then on. */
+  /** Gives the notice once. No connection prepares statements from then on. */
   #unprepared(): void {
     if (this.#toldUnprepared) return
     this.#toldUnprepared = true
@@ -159,14 +159,14 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
     })
   }
 
-  /** Told once of an engine, whatever its hosts are. */
+  /** Gives the notice once for each engine, however many hosts it has. */
   #untyped(message: string): void {
     if (untyped.has(this.#engine)) return
     untyped.add(this.#engine)
     notice('types-unknown', message, { engine: this.#engine.name, places: [this.#engine.options.describe()] })
   }
 
-  /** The server's NOTICE, WARNING and the like. */
+  /** A message of the server that answers nothing, such as NOTICE or WARNING. */
   #said(raw: RawConnection | null, fields: ServerMessage & Readonly<Record<string, string>>): void {
     if (this.#engine.dialect.replication?.unconfirmed(fields) === true)
       raw?.destroy({ kind: 'lost', outcome: 'unknown', fields })

@@ -94,7 +94,7 @@ async function readBaseline(
   raw: RawConnection,
   timeoutMs: number,
 ): Promise<string> {
-  // What frames inside of the hook have set is no part of it.
+  // Settings of frames inside of the hook are not part of the baseline.
   if (raw.inForce.any) await connection.scalar('select 1', [], { timeoutMs })
   const { baseline } = slot.engine.dialect.settings
   const { sql, params } = baseline.read([...slot.settingNames])

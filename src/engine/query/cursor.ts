@@ -51,7 +51,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   /** Its transaction ended before it was closed. */
   #gone = false
   #sent: EngineOp | null = null
-  /** Of the frame it was made in, whoever pulls. */
+  /** The settings of the frame in which it was made, whichever code pulls. */
   #settings: Settings | null | undefined = undefined
   readonly #turns = new Turns()
   /** The chain of the code that pulls. */
@@ -146,7 +146,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     )
   }
 
-  /** Rows that have come, and can be read without a wait. Null: who wants one pulls. */
+  /** Rows that have come, and can be read without a wait. Null: the caller has to pull. */
   #here(size: number, least: number, bytes: number): R[] | null {
     const parts = this.#parts
     if (this.#state !== 'open' || parts === null || this.#turns.busy) return null
@@ -205,9 +205,9 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
   }
 
   /**
-   * @param least So many are enough where rows are read before their part has come whole.
-   * @param bytes Behind so many of them none is read yet.
-   * @param inFront Whether the rows in front of an error come first: whoever counts them would take fewer for the end.
+   * @param least This number of rows is enough, where rows are read before their part has come whole.
+   * @param bytes No row is read yet behind this number of bytes.
+   * @param inFront Whether the rows in front of an error come first. A caller that counts rows would take fewer rows for the end.
    */
   async #next(count: number, least: number = count, bytes: number = Infinity, inFront = false): Promise<R[]> {
     const size = Math.max(count, this.#options.batchSize as number)
@@ -246,7 +246,7 @@ export class Cursor<R> implements AsyncIterable<R>, AsyncDisposable {
     if (skipped === count || this.#exhausted) return skipped
     const opening = this.#opened(0)
     if (opening !== null) await opening
-    // What is on its way is in front.
+    // Rows that are on their way are the first of those to skip.
     while (skipped < count && !this.#exhausted && (this.#stream !== null || this.#parts?.ahead === true)) {
       await this.#pull(Math.min(count - skipped, this.#options.batchSize as number))
       skipped += this.#rows.splice(0, count - skipped).length

@@ -7,7 +7,7 @@ import type { EngineCore } from '../core.ts'
 import { EngineOp } from './op.ts'
 
 interface Terms<R> {
-  /** Of the code it is sent for, and the handle of that. Default: none, so it waits for nobody's transaction. */
+  /** The chain of the code for which it is sent, and the handle of that code. Default: none, so it waits for no transaction. */
   readonly chain?: Link | undefined
   readonly handle?: Handle | null
   readonly params?: readonly unknown[]

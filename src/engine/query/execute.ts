@@ -76,7 +76,7 @@ const inArrays: MakeStatus<ArrayStatus> = ({ tag, count }, rows, fields) =>
 
 const first = (op: EngineOp): unknown => rowsOf(op)[0]
 
-/** Of a method that gives only what rows become, and reads all of them first. */
+/** The cardinality of a method that reads all rows at once, and gives only what it makes of them. */
 function ofRows(method: string, maxRows: number, give: Cardinality['give']): Cardinality {
   return { method, maxRows, spec: null, several: false, atOnce: true, give, checks: rowChecks }
 }

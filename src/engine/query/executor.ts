@@ -1,5 +1,5 @@
 // The one query surface, implemented once for Engine, Db, Connection and Transaction: each only says which engine it
-// belongs to and how a statement is sent. What each method does with the rows is in `execute.ts`.
+// belongs to and how a statement is sent. `execute.ts` says what each method makes of the rows.
 import type { EngineCore, QueryDefaults } from '../core.ts'
 import { postgres } from '../../postgres/dialect.ts'
 import type { Dialect } from '../../sql/dialect.ts'

@@ -358,7 +358,7 @@ function counts(stats: Readonly<Record<string, number>> | undefined): string {
 /** Failures of cursors whose rows in front of them are read first. */
 export const unheard: WeakSet<object> = new WeakSet()
 
-/** Whether it says nothing of the rows in front of it. */
+/** Whether the rows in front of the failure are good. */
 export function comesBehindRows(thrown: unknown): boolean {
   const { kind } = thrown as Partial<Failure>
   return kind === 'server' || kind === 'decode'

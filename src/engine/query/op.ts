@@ -26,8 +26,8 @@ let resolves: (value?: unknown) => void = nothing
 let rejects: (failure: Failure) => void = nothing
 
 /**
- * For each promise the same one: a function of its own would cost about as much as the promise. Who makes one takes both at once: what
- * stays here keeps the promise alive, and with it the context of the code that waits.
+ * The executor of all promises: a function for each would cost about as much as the promise. The caller has to take both functions at
+ * once. A function that stays here would keep the promise alive, and with it the context of the code that waits.
  */
 const settleBy = (resolve: (value: never) => void, reject: (failure: Failure) => void): void => {
   resolves = resolve as typeof resolves
@@ -121,8 +121,8 @@ export class EngineOp<R = unknown> extends Waiting implements PlacedOp, PoolWait
   }
 
   /**
-   * The promise of the caller itself, with no other between it and the wire: what `give` makes of the operation, which runs no code
-   * of users, or the error.
+   * The promise of the caller itself, with no other between it and the wire. It gets the result of `give`, which runs no code of
+   * users, or the error.
    */
   answer<T>(give: (op: EngineOp) => unknown): Promise<T> {
     this.#give = give
@@ -348,7 +348,7 @@ async function failing<T>(op: EngineOp, failure: Failure | null, give?: (op: Eng
   await turn
   if (failure === null) return give?.(op) as T
   const error = failureError(failure, op)
-  // What it follows from is heard first, however deep in calls: so `Promise.all` rejects with that.
+  // The failure that caused it is reported first, so that `Promise.all` rejects with that one.
   if (error instanceof TransactionAbortedError) await new Promise<void>((resolve) => clock.setImmediate(resolve))
   throw error
 }

@@ -63,7 +63,7 @@ export interface RowTerms extends ReadTerms {
 
 export const rowChecks: Checks<RowTerms> = { ...queryChecks, into: { read: loadingOf } }
 
-/** Of a method whose answer has no rows. */
+/** The checks of a method whose answer has no rows. */
 export function withoutRows(gives: string): Checks<RowTerms> {
   return { ...queryChecks, into: () => `says what rows become, and this method gives ${gives}` }
 }

@@ -14,12 +14,12 @@ const mostRows = 4_000
 const mostBytes = 1 << 21
 /** Bytes. PostgreSQL sends rows when this is full (`PQ_SEND_BUFFER_SIZE`), or a part has ended. */
 const sendBuffer = 8_192
-/** Who leaves waits so long for what was asked for, which is nearly always under way: to stop the server takes longer. */
+/** The time for which leaving a loop waits for the parts that were asked for, in milliseconds. To stop the server takes longer. */
 const patienceMs = 100
 
 /** The cursor, as far as its parts know it. */
 interface Sender {
-  /** Sends a statement of it. `portal`: one that gives its rows, at most so many. `isAhead`: nobody waits for it. */
+  /** Sends a statement of the cursor. `portal`: the statement gives rows. `isAhead`: nobody waits for it. */
   sendPart(
     stmt: Compiled,
     params: readonly unknown[],
@@ -66,7 +66,7 @@ export class RowParts implements Portal {
   #reading: EngineOp | null = null
   /** Why the row that is next cannot be read. */
   #unreadable: Failure | null = null
-  /** Who waits for it has enough of so many of its rows. */
+  /** The part that the reader waits for. `#least` of its rows are enough. */
   #awaited: EngineOp | null = null
   #least = 0
   #wake: () => void = () => {}
@@ -125,7 +125,7 @@ export class RowParts implements Portal {
   }
 
   /**
-   * Waits for that part, or for so many of its rows. Rejects with its failure: with that of the server behind the rows before it.
+   * Waits for that part, or for `least` of its rows. Rejects with its failure: with that of the server behind the rows before it.
    * @param until It is stopped then.
    */
   async waitFor(op: EngineOp, least: number, until: number): Promise<void> {
@@ -154,7 +154,7 @@ export class RowParts implements Portal {
     if (op !== null && unreadCount(op) >= this.#least && unreadCount(op) < op.maxRows) this.#wake()
   }
 
-  /** Who waits for all of a part has it made while it comes. */
+  /** Whether rows of the part are kept as they come. If the reader waits for the whole part, they are made at once. */
   holds(op: object): boolean {
     return op !== this.#awaited || this.#least < this.#awaited.maxRows
   }
@@ -212,7 +212,7 @@ export class RowParts implements Portal {
     return this.#sender.sendPart(cursorStatement(this.#words.close(this.name)), [], null, 0, false)
   }
 
-  /** Nobody reads on, and its transaction ends. False: what was asked for ahead has failed, or was stopped. */
+  /** Nobody reads on, and its transaction ends. False: a part that was asked for ahead has failed, or was stopped. */
   async endReading(): Promise<boolean> {
     const asked = this.forget()
     for (const op of asked) if (op.state === OpState.queued) op.drop()
@@ -266,8 +266,8 @@ export class RowParts implements Portal {
   }
 
   /**
-   * Whether several parts may be asked for as one, which costs less. Within one the server keeps rows back until its buffer is full: who
-   * waits for `size` of them waits for so many more, which has to be little.
+   * Whether several parts may be asked for as one, which costs less. Within one part the server keeps rows back until its buffer is
+   * full. A reader that waits for `size` rows may wait for a buffer more, so `size` rows have to be several buffers.
    */
   #mayBeLong(size: number, rowBytes: number): boolean {
     return this.#sender.inPieces && size >= 4 * Math.ceil(sendBuffer / rowBytes)

@@ -136,7 +136,7 @@ export class RowStream<O extends Sent> implements RowPort, Streaming {
     this.#valve?.resume()
   }
 
-  /** What comes now is thrown away. */
+  /** Throws away all rows that come from now on. */
   stop(): void {
     if (this.#unreadable === null) this.op.rows.length = 0
     this.#paused = false

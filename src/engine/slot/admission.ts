@@ -18,7 +18,7 @@ import type { Holding, Item } from './holding.ts'
 export function admit(slot: Holding, item: Item): boolean | null {
   const { top } = slot
   const { chain, handle, issued } = item
-  // What was issued before a COPY goes before it.
+  // Statements that were issued before a COPY go before it.
   const copy = slot.copies === null || issued ? undefined : slot.copies.find((each) => waitsForCopy(slot, each, item))
   if (copy !== undefined) return refuse(item, besideCopy(copy))
   // Code that runs in a transaction on this slot, or whose handle belongs to one, which is over or has to end, runs nothing here,

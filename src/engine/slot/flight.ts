@@ -83,9 +83,9 @@ export class Flight {
   }
 
   /**
-   * Whether it may not be sent behind the statements on the wire. What holds until the end of a transaction alone is refused where none is
-   * open, which only the server can say of one begun by text. And a pooler may give its session to somebody else when those were answered,
-   * although more has come behind it: PgBouncer before 1.21 counts Syncs alone. What has come in part would never be answered.
+   * Whether it may not be sent behind the statements on the wire. A statement that has effect only until the end of a transaction is refused where
+   * none is open, and only the server knows that of one begun by text. And a pooler may give its session to somebody else when those were answered,
+   * although more has come behind it: PgBouncer before 1.21 counts Syncs alone. A unit of which a part has arrived would never be answered.
    */
   mustWait(op: EngineOp, { pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
     if (op.transaction === null && (op.stmt.pins & Pin.transaction) !== 0) return true
@@ -161,10 +161,10 @@ export class Flight {
     this.#spoiler ??= { failure, stmt }
     if (!idle || stmt.hasControl) return
     this.#typed = false
-    // What commits by itself has done that before it failed, unless its failure says otherwise.
+    // A statement that commits by itself did so before it failed, unless its failure says otherwise.
     const { dialect } = op.engine
     if (stmt.cls === 'commits' && dialect.explain(failure.fields ?? {}).transaction !== 'ended') return
-    // The server has rolled all of it back: what comes next would run in none.
+    // The server has rolled the transaction back: the next statement would run outside of it.
     const cause = abortedBy(op.engine, null, { failure, stmt }, null)
     this.#typedLost = { kind: 'refused', outcome: 'rolled_back', refusal: { reason: 'usage' }, cause }
   }

@@ -25,7 +25,7 @@ const mostToldPlaces = 1_000
 
 let recalls = 0
 
-/** Who makes a slot. */
+/** The maker of a slot. */
 interface Owner {
   /** Where it was made. */
   readonly place?: Place
@@ -131,7 +131,7 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
     return this.stack.innermost(currentChain(), handle)
   }
 
-  /** A COPY is sent next: what comes behind it may have to wait for it. */
+  /** A COPY is sent next. Statements behind it may have to wait for it. */
   copy(op: EngineOp): void {
     this.copies = [...(this.copies ?? []).filter(({ copy }) => copy?.open), op]
   }
@@ -181,8 +181,8 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   /**
-   * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so whoever
-   * waits for a connection has this one behind it. From then on the COMMIT is the pool's: what is sent here waits for another connection.
+   * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so the next
+   * waiter gets this connection behind it. From then on the COMMIT belongs to the pool, and statements that are sent here wait for another connection.
    */
   handOver(commit: EngineOp): void {
     const { lease, pool } = this

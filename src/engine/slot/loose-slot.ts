@@ -12,7 +12,7 @@ import { Slot } from './slot.ts'
 export class LooseSlot extends Slot {
   readonly #signal: AbortSignal | null
   #loose = false
-  /** It was pinned when it had become loose: what the session was set to goes with the connection. */
+  /** It was pinned when it became loose. The settings of the session are lost with the connection. */
   #forgetful = false
   #sessionLost = false
 
