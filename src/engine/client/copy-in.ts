@@ -1,14 +1,14 @@
 // Rows on their way to a table by COPY: from any source that gives bytes or text, as a stream of Node.js or of the web.
 import type { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
-import { GeneverError, UsageError } from '../../errors/index.ts'
+import { UsageError } from '../../errors/index.ts'
 import { clock, deferred } from '../../util/clock.ts'
 import type { Copying } from '../../pool/lease.ts'
 import { describeType, isWellFormed } from '../../util/options.ts'
 import { Printable } from '../../util/thrown.ts'
 import { currentChain, type Link, push, runIn } from '../context/chain.ts'
 import type { Frame } from '../context/frame.ts'
-import { thrownError } from '../query/failure.ts'
+import { Origin, thrownError } from '../query/failure.ts'
 import type { EngineOp } from '../query/op.ts'
 
 /** A COPY, for the engine that stops it when the caller gives up. */
@@ -107,25 +107,6 @@ export class CopyIn extends Printable {
 
   override toString(): string {
     return `CopyIn {${this.#used ? ' used ' : ''}}`
-  }
-}
-
-/** Where a stream or loop was made: its errors are made in a callback of the driver, and nobody of the caller awaits them. */
-export class Origin {
-  readonly #made: { readonly stack?: string } = {}
-
-  constructor() {
-    Error.captureStackTrace(this.#made, Origin)
-  }
-
-  /** Gives an error of ours the stack of that place. */
-  mark<E>(error: E): E {
-    if (!(error instanceof GeneverError)) return error
-    const { stack = '' } = this.#made
-    const frames = stack.indexOf('\n    at ')
-    const value = `${error.name}: ${error.message}${frames === -1 ? '' : stack.slice(frames)}`
-    Object.defineProperty(error, 'stack', { value, writable: true, configurable: true, enumerable: false })
-    return error
   }
 }
 

@@ -363,3 +363,25 @@ export function comesBehindRows(thrown: unknown): boolean {
   const { kind } = thrown as Partial<Failure>
   return kind === 'server' || kind === 'decode'
 }
+
+/**
+ * The place where a stream or a loop was made. Its errors are made in a callback of the driver, which no code of the caller awaits, so
+ * they get the stack of this place.
+ */
+export class Origin {
+  readonly #made: { readonly stack?: string } = {}
+
+  constructor() {
+    Error.captureStackTrace(this.#made, Origin)
+  }
+
+  /** Gives an error of this package the stack of that place. */
+  mark<E>(error: E): E {
+    if (!(error instanceof GeneverError)) return error
+    const { stack = '' } = this.#made
+    const frames = stack.indexOf('\n    at ')
+    const value = `${error.name}: ${error.message}${frames === -1 ? '' : stack.slice(frames)}`
+    Object.defineProperty(error, 'stack', { value, writable: true, configurable: true, enumerable: false })
+    return error
+  }
+}
