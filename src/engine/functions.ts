@@ -173,6 +173,7 @@ export class Functions {
     this.#book = functions?.read(answer, this.#known) ?? null
     this.#unreadable = this.#book === null
     this.#version++
+    if (this.#book?.readsLeave === true) this.#pool.soil()
     const hidden = this.#book?.hidden.join(', ') ?? ''
     if (hidden === '' || hidden === this.#told) return
     this.#told = hidden

@@ -48,10 +48,12 @@ export interface MemberPool {
   }
   /** A lease has ended. */
   returned(member: Member, lease: Lease): void
-  /** The connection came back with an open transaction: it is rolled back, with a notice. */
-  leftOpen(member: Member): void
-  /** The session was cleaned; it began at `since`, monotonic milliseconds. */
-  cleaned(member: Member, since: number): void
+  /** Hears of transactions that were left open, which are rolled back, and of sessions that were cleaned. */
+  readonly source: {
+    leftOpen(raw: RawConnection): void
+    /** `since`: when the reset began, monotonic milliseconds. */
+    cleaned?(raw: RawConnection, since: number): void
+  }
   /** Somebody waits for a connection. */
   readonly wanted: boolean
   /** A lease may have become quiet while somebody waits. */
@@ -133,7 +135,12 @@ export class Member implements ConnectionHooks, Lent {
       : { certain: [copy.frame], likely: [], idleSince: null }
   }
 
-  /** Takes settings of frames back in a round trip, and becomes free again. */
+  /** Its session may keep something: it is reset at the end of its use. */
+  soil(): void {
+    if (this.#raw !== null) this.raw.dirty |= Dirty.unknown
+  }
+
+  /** Undoes what its session keeps, settings of frames too, in a round trip, and becomes free again. */
   clean(): void {
     void this.#reset(this.raw)
   }
@@ -254,7 +261,7 @@ export class Member implements ConnectionHooks, Lent {
     const raw = this.raw
     this.op = null
     if (!raw.alive) return
-    if (raw.status !== 'idle') this.#pool.leftOpen(this)
+    if (raw.status !== 'idle') this.#pool.source.leftOpen(raw)
     else if (this.#pooled || ((raw.dirty & ~Dirty.framed) === 0 && !this.#pool.limits.resetAlways)) {
       if (raw.dirty !== 0 && raw.inForce.nothing) {
         raw.dirty = 0
@@ -276,7 +283,7 @@ export class Member implements ConnectionHooks, Lent {
     else {
       raw.dirty = 0
       raw.inForce.clear()
-      this.#pool.cleaned(this, since)
+      this.#pool.source.cleaned?.(raw, since)
       this.#pool.free(this)
     }
   }

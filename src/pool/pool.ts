@@ -234,12 +234,10 @@ export class Pool implements MemberPool, Growing, Upkept, LanePool, Closable, Re
     this.#closing?.check()
   }
 
-  leftOpen(member: Member): void {
-    this.source.leftOpen(member.raw)
-  }
-
-  cleaned(member: Member, since: number): void {
-    this.source.cleaned?.(member.raw, since)
+  /** Sessions may keep something of statements that were taken for harmless: each is reset before its next user gets it. */
+  soil(): void {
+    for (const member of this.#members) member.soil()
+    for (const member of this.#idle.members.splice(0)) member.clean()
   }
 
   /**

@@ -34,6 +34,8 @@ export interface FunctionBook {
   readonly hidden: readonly string[]
   /** Reads that call nothing have to be judged too: one may change something, or leave something in the session, by a view for example. */
   readonly judgesReads: boolean
+  /** Such a read may leave something. Those that ran before this was known may have done so. */
+  readonly readsLeave: boolean
   reachOf(text: string): Reach
 }
 

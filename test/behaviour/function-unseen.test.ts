@@ -127,3 +127,14 @@ test.each([
   await db.status(`insert into ${name} (n) values (1)`)
   expect((await db.scalar(left)) ?? '').toBe('')
 })
+
+test.each(['select 1 === 2', 'select 3::natural_number', 'select * from comparing'])(
+  'nobody finds what %s has left before the catalogue was known, once it is',
+  async (text) => {
+    await using early = await createDb(database.url, { pool: { max: 2 } }).open()
+    await Promise.all([early.scope(() => early.status(text)), early.scope(() => early.status(text))])
+    await functionsKnown(early)
+    const seen = await Promise.all([1, 2].map(() => early.scope(() => early.scalar(left))))
+    expect(seen.map((each) => each ?? '')).toEqual(['', ''])
+  },
+)

@@ -71,6 +71,7 @@ export class Catalogue implements FunctionBook {
   readonly #events: readonly string[]
   readonly hidden: readonly string[]
   readonly judgesReads: boolean
+  readonly readsLeave: boolean
 
   constructor(answer: CatalogueAnswer, known: KnownFunctions) {
     this.#volatile = new Set(answer.volatile)
@@ -106,6 +107,7 @@ export class Catalogue implements FunctionBook {
     this.#events = answer.events.filter((name) => leaving.has(name))
     this.hidden = this.#within(answer, leaving)
     this.#spread(answer)
+    this.readsLeave = this.hidden.length + this.#leavingOperators.size + this.#readers.size > 0
     this.judgesReads = this.#actsUnseen()
   }
 
@@ -129,9 +131,8 @@ export class Catalogue implements FunctionBook {
 
   /** Whether a text without a call may change something, or leave something in the session: by a view, a field, a cast or an operator. */
   #actsUnseen(): boolean {
-    if (this.#anywhere || this.#operators.length > 0) return true
-    if (this.hidden.length > 0 || this.#leavingOperators.size > 0) return true
-    if (this.#readers.size > 0 || this.#doingViews.size > 0 || this.#domains.size > 0) return true
+    if (this.readsLeave || this.#anywhere || this.#operators.length > 0) return true
+    if (this.#doingViews.size > 0 || this.#domains.size > 0) return true
     for (const name of this.#fields) if (this.#own.get(name)?.stateful === true || !this.#mayRepeat(name)) return true
     return false
   }
