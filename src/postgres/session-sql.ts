@@ -32,6 +32,11 @@ export const undoes: readonly (readonly [bit: number, sql: string])[] = [
   [Dirty.prepared, 'DEALLOCATE ALL'],
 ]
 
+/** Several texts as one. Empty ones are left out. */
+export function joined(texts: readonly string[]): string {
+  return texts.filter((text) => text !== '').join('; ')
+}
+
 /**
  * One text for the simple protocol. With `unknown` it ends by asking for statements that were not prepared by us: by SQL, and
  * after a loan by the client too.

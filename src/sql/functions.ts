@@ -3,7 +3,7 @@
 
 /** The effects of a text that it does not show. */
 export interface Reach {
-  /** Names of what may leave something in the session: called functions, those of triggers, views, defaults and the like, verbs such as DO. */
+  /** Names of all that may leave something in the session: called functions, those of triggers, views and defaults, verbs such as DO. */
   readonly stateful: readonly string[]
   /** Those of `stateful` that the text does not name, each with its table. */
   readonly triggered: readonly string[]

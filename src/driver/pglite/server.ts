@@ -5,7 +5,7 @@ import { Dirty } from '../../sql/compiled.ts'
 import { type Failure, isFailure } from '../driver.ts'
 import { endOf, header, Message } from '../postgres/inbox.ts'
 import { MessageWriter } from '../postgres/message-writer.ts'
-import { everything, resetText } from '../../postgres/session-sql.ts'
+import { everything, joined, resetText } from '../../postgres/session-sql.ts'
 import { State } from '../../postgres/sqlstate.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { loadPglite, type Pglite, speak } from './load.ts'
@@ -75,9 +75,7 @@ export class PgliteServer {
 
   /** Listens to the channels of all who share the session. */
   get listening(): string {
-    return Array.from(this.#guests, ({ channels }) => channels)
-      .filter((sql) => sql !== '')
-      .join('; ')
+    return joined(Array.from(this.#guests, ({ channels }) => channels))
   }
 
   /** The session listens for all who share it, and the answer to any of them may bring what was sent. */

@@ -1,6 +1,6 @@
 // Resets a session of PostgreSQL to the state in which every user gets it: only the settings of the driver and of `onConnect` remain.
 import { Dirty } from '../../sql/compiled.ts'
-import { everything, resetText } from '../../postgres/session-sql.ts'
+import { everything, joined, resetText } from '../../postgres/session-sql.ts'
 import type { Failure, Op } from '../driver.ts'
 import type { NameResolution } from './name-resolution.ts'
 import type { Status } from './outcome.ts'
@@ -44,7 +44,7 @@ export class Baseline {
 
   /** SQL that makes a bare session this one. */
   get sql(): string {
-    return [this.#needed, this.#own].filter((sql) => sql !== '').join('; ')
+    return joined([this.#needed, this.#own])
   }
 
   /** Sets it now, and at the end of every reset. */
@@ -67,7 +67,7 @@ export class Baseline {
     const { status, prepared, prefix, names } = this.#host
     const whole = (dirty & Dirty.unknown) !== 0 || (dirty === 0 && status === 'idle')
     const bits = whole ? everything | dirty : dirty
-    const baseline = [this.sql, this.#wire.listening ?? this.channels].filter((sql) => sql !== '').join('; ')
+    const baseline = joined([this.sql, this.#wire.listening ?? this.channels])
     const undo = silentText(resetText(status !== 'idle', bits, this.#authorization, baseline, this.wasLent))
     if (!(await this.#host.run([undo], deadline))) return false
     const foreign = whole ? foreignIn(undo.rows, prepared, this.wasLent, prefix) : ''

@@ -25,7 +25,7 @@ export interface Wire {
   readonly carrier: Carrier | null
   /** LISTEN statements that a reset ends with, where several sessions are one on the server. Undefined: those of the session alone. */
   readonly listening?: string
-  /** Tells all sessions that are one on the server of a notification. Undefined: the session is told alone. */
+  /** Passes a notification to all sessions that are one on the server. Undefined: it is for this session alone. */
   notification?(channel: string, payload: string, pid: number): void
   /** How many units may be on it at once. */
   readonly maxInFlight: number

@@ -111,7 +111,7 @@ export class ListeningConnection {
     this.#gapTold.clear()
   }
 
-  /** There is another one, on which all channels are listened to. */
+  /** There is another connection, on which all channels are listened to. */
   resumed(): void {
     for (const channel of this.#listeners.keys()) this.#tellGap(channel)
     this.#deafSince = null
@@ -228,9 +228,7 @@ export class ListeningConnection {
         await this.#open(until)
         for (const channel of this.#listeners.keys()) await this.#listen(channel, until)
         this.#backoff.succeeded()
-        for (const channel of this.#listeners.keys()) this.#tellGap(channel)
-        this.#deafSince = null
-        return
+        return this.resumed()
       } catch (thrown) {
         failure = thrown as Failure
         this.#raw?.destroy(failure)

@@ -83,9 +83,10 @@ export class Flight {
   }
 
   /**
-   * Whether it may not be sent behind the statements on the wire. A statement that has effect only until the end of a transaction is refused where
-   * none is open, and only the server knows that of one begun by text. And a pooler may give its session to somebody else when those were answered,
-   * although more has come behind it: PgBouncer before 1.21 counts Syncs alone. A unit of which a part has arrived would never be answered.
+   * Whether it may not be sent behind the statements on the wire. A statement that has effect only until the end of
+   * a transaction is refused where none is open, and only the server knows that of one begun by text. And a pooler may give its session to
+   * somebody else when those were answered, although more has come behind it: PgBouncer before 1.21 counts Syncs alone. A unit of which a
+   * part has arrived would never be answered.
    */
   mustWait(op: EngineOp, { pooler }: Pick<ResolvedOptions, 'pooler'>, { keepsServer }: RawConnection): boolean {
     if (op.transaction === null && (op.stmt.pins & Pin.transaction) !== 0) return true

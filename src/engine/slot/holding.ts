@@ -181,8 +181,9 @@ export abstract class Holding extends SlotSession implements LeaseHolder, Carrie
   }
 
   /**
-   * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so the next
-   * waiter gets this connection behind it. From then on the COMMIT belongs to the pool, and statements that are sent here wait for another connection.
+   * The COMMIT of a transaction that has changed nothing is on its way, and nothing beside it. It takes no longer than its trip, so the
+   * next waiter gets this connection behind it. From then on the COMMIT belongs to the pool, and statements that are sent here wait for
+   * another connection.
    */
   handOver(commit: EngineOp): void {
     const { lease, pool } = this

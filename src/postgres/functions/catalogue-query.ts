@@ -1,6 +1,9 @@
 // The query that reads what the catalogue of a database says about functions: their sources, and what calls them where a text does not
 // name them. And the shape of its answer.
 
+/** Finds the functions and operators that a stored expression calls, as the server writes its trees. */
+const calledIn = `':(?:op)?funcid ([0-9]+)'`
+
 /** One row, one column: JSON, as `CatalogueAnswer` has it. Runs on PostgreSQL 12 and newer, and PGlite. */
 export const catalogueQuery: string = `
 with parts (aggregate, names) as (
@@ -40,25 +43,27 @@ with parts (aggregate, names) as (
   union all select 'write', tgrelid, '', tgqual::text from pg_trigger where tgqual is not null and tgenabled <> 'D'
   union all select 'read', polrelid, '', concat(polqual::text, polwithcheck::text) from pg_policy
   union all select 'function', 0, proname, proargdefaults::text from pg_proc where oid >= 16384 and proargdefaults is not null
+), calls (kind, relation, name, function) as (
+  select x.kind, x.relation, x.name, found[1]::oid from expressions x cross join lateral regexp_matches(x.tree, ${calledIn}, 'g') as found
 ), within (kind, relation, name, function) as (
   select 'write', a.adrelid, '', function from dependent join pg_attrdef a on a.oid = object where class = 'pg_attrdef'::regclass
   union select 'write', k.conrelid, '', function from dependent join pg_constraint k on k.oid = object and k.conrelid <> 0
     where class = 'pg_constraint'::regclass
-  union select 'write', coalesce(i.indrelid, c.oid), '', function from dependent join pg_class c on c.oid = object and c.relkind in ('r', 'p', 'f', 'i', 'I')
-    left join pg_index i on i.indexrelid = c.oid where class = 'pg_class'::regclass
-  union select 'write', t.tgrelid, '', function from dependent join pg_trigger t on t.oid = object and t.tgenabled <> 'D' and t.tgfoid <> function
-    where class = 'pg_trigger'::regclass
+  union select 'write', coalesce(i.indrelid, c.oid), '', function from dependent
+    join pg_class c on c.oid = object and c.relkind in ('r', 'p', 'f', 'i', 'I') left join pg_index i on i.indexrelid = c.oid
+    where class = 'pg_class'::regclass
+  union select 'write', t.tgrelid, '', function from dependent
+    join pg_trigger t on t.oid = object and t.tgenabled <> 'D' and t.tgfoid <> function where class = 'pg_trigger'::regclass
   union select 'read', y.polrelid, '', function from dependent join pg_policy y on y.oid = object where class = 'pg_policy'::regclass
-  union select 'read', x.stxrelid, '', function from dependent join pg_statistic_ext x on x.oid = object where class = 'pg_statistic_ext'::regclass
+  union select 'read', x.stxrelid, '', function from dependent join pg_statistic_ext x on x.oid = object
+    where class = 'pg_statistic_ext'::regclass
   union select 'operator', 0, o.oprname, function from dependent join pg_operator o on o.oid = object where class = 'pg_operator'::regclass
   union select case when t.typtype in ('d', 'c') then 'type' else 'anywhere' end, 0, t.typname, function
     from dependent join pg_type t on t.oid = object and t.typelem = 0 where class = 'pg_type'::regclass
   union select 'function', 0, p.proname, function from dependent join pg_proc p on p.oid = object where class = 'pg_proc'::regclass
   union select 'anywhere', 0, '', function from dependent
     where class in ('pg_cast'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_amproc'::regclass, 'pg_amop'::regclass)
-  union select x.kind, x.relation, x.name, p.oid from expressions x
-    cross join lateral regexp_matches(x.tree, ':(?:op)?funcid ([0-9]+)', 'g') as found
-    join pg_proc p on p.oid = found[1]::oid and p.oid < 16384 and p.provolatile = 'v'
+  union select kind, relation, name, p.oid from calls join pg_proc p on p.oid = function and p.oid < 16384 and p.provolatile = 'v'
       and p.proname <> all (array['nextval', 'random', 'clock_timestamp', 'gen_random_uuid'])
 ), reach (written, relation) as (
   select relation, relation from fired
@@ -77,16 +82,13 @@ with parts (aggregate, names) as (
   union select r.oid, p.oid from pg_rewrite r
     join pg_class c on c.oid = r.ev_class and c.relkind = 'v'
       and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-    cross join lateral regexp_matches(r.ev_action::text, ':(?:op)?funcid ([0-9]+)', 'g') as found
+    cross join lateral regexp_matches(r.ev_action::text, ${calledIn}, 'g') as found
     join pg_proc p on p.oid = found[1]::oid and p.oid < 16384 and p.provolatile <> 'i'
 ), policies (relation, function) as (
-  select y.polrelid, p.oid from pg_policy y
-    cross join lateral regexp_matches(concat(y.polqual::text, y.polwithcheck::text), ':(?:op)?funcid ([0-9]+)', 'g') as found
-    join pg_proc p on p.oid = found[1]::oid and p.provolatile = 'v'
+  select relation, p.oid from calls join pg_proc p on p.oid = function and p.provolatile = 'v' where kind = 'read'
 ), unseen (kind, name, function) as (
   select 'operator', o.oprname, o.oprcode::oid from pg_operator o where o.oid >= 16384
-  union all select 'domain', t.typname, found[1]::oid from pg_constraint c join pg_type t on t.oid = c.contypid
-    cross join lateral regexp_matches(c.conbin::text, ':(?:op)?funcid ([0-9]+)', 'g') as found
+  union all select 'domain', name, function from calls where kind = 'type'
   union all select 'cast', '', c.castfunc from pg_cast c where c.oid >= 16384 and c.castfunc <> 0
 ), closed as (
   select * from (
@@ -167,9 +169,9 @@ export interface CatalogueAnswer {
   /** Functions of event triggers. */
   readonly events: readonly string[]
   /**
-   * What calls functions of users, and volatile ones of PostgreSQL, where the text does not name these: a table that is written (by a default, a constraint, an index, a
-   * generated column), one that is read (by a policy), an operator, a type that values are cast to, a function (by a default
-   * of its parameters), or what no text shows, such as a cast.
+   * Callers of functions of users, and of volatile ones of PostgreSQL, where a text does not name these: a table that is written (by a
+   * default, a constraint, an index, a generated column), one that is read (by a policy), an operator, a type that values are cast to, a
+   * function (by a default of its parameters), or `anywhere`, where no text shows the caller, such as a cast.
    */
   readonly within: readonly {
     readonly kind: 'write' | 'read' | 'operator' | 'type' | 'function' | 'anywhere'

@@ -54,7 +54,7 @@ export class Catalogue implements FunctionBook {
   /** Names of functions outside of PostgreSQL: what the functions of that name may do. */
   readonly #own = new Map<string, Own>()
   /** What a write of a table calls that may leave state: triggers, rules, defaults and the like. */
-  readonly #triggers = new Map<string, readonly string[]>()
+  readonly #triggers = new Map<string, string[]>()
   /** Views that call what is not plain, and those that call what may change something. */
   readonly #unplainViews = new Set<string>()
   readonly #doingViews = new Set<string>()
@@ -112,7 +112,7 @@ export class Catalogue implements FunctionBook {
   }
 
   #fires(table: string, what: string): void {
-    this.#triggers.set(table, [...(this.#triggers.get(table) ?? []), what])
+    append(this.#triggers, table, what)
   }
 
   /** Notes what calls functions that may leave something. Gives those that no text shows. */
@@ -214,6 +214,12 @@ export class Catalogue implements FunctionBook {
   }
 }
 
+function append(lists: Map<string, string[]>, key: string, value: string): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
+}
+
 const isOfSession = (name: string): boolean => ofSession.has(name) || namesSession(name)
 
 /** The judgement of all functions of a database, by their sources and by what they reach. */
@@ -280,11 +286,7 @@ function judge(answer: CatalogueAnswer, known: KnownFunctions, columns: Readonly
 /** Triggers, views, policies and the like, with the functions that they call. */
 function hiddenCallers({ triggers, views, nested, within }: CatalogueAnswer): Caller[] {
   const calls = new Map<string, string[]>()
-  const add = (name: string, called: string): void => {
-    const known = calls.get(name)
-    if (known === undefined) calls.set(name, [called])
-    else known.push(called)
-  }
+  const add = (name: string, called: string): void => append(calls, name, called)
   for (const { table, function: called } of triggers) add(write(table), called)
   for (const { view, function: called } of views) add(read(view), called)
   for (const { view, within: inner } of nested) add(read(view), read(inner))
