@@ -136,14 +136,15 @@ export const meansNow = (literal: string): boolean => /\b(?:now|today|tomorrow|y
 export function namesOf(head: readonly string[], signs: Signs): number {
   const [verb = '', second = ''] = head
   switch (verb) {
-    case 'create':
     case 'alter':
     case 'drop':
+      return typesParameters.test(second) ? Names.catalogue | Names.columns : Names.catalogue
+    case 'create':
     case 'import':
     case 'call':
       return Names.catalogue
     case 'do':
-      return Names.catalogue | Names.path | Names.reading
+      return Names.catalogue | Names.columns | Names.path | Names.reading
     case 'select':
     case 'with':
       return signs.has('into') || signs.has('into temp') ? Names.catalogue : 0
@@ -161,6 +162,10 @@ export function namesOf(head: readonly string[], signs: Signs): number {
       return 0
   }
 }
+
+/** Objects that give parameters their types. */
+const typesParameters =
+  /^(?:table|view|materialized|foreign|type|domain|schema|function|procedure|routine|aggregate|operator|cast|extension|owned)$/
 
 const movesPath = /^"?(?:search_path|schema|role|session|session_authorization)$/i
 

@@ -73,6 +73,8 @@ export const Names = {
   transaction: 4,
   /** It changes settings by which literals are read. */
   reading: 8,
+  /** It may change the columns of tables that others use, or what else gives parameters their types. */
+  columns: 16,
 } as const
 
 /** A column of a result, as the server describes it. */

@@ -170,7 +170,7 @@ export class TaggedStatements {
  * those alone, because comments may be orders.
  */
 function isTaggable({ text, hasControl, pins, names }: Compiled): boolean {
-  return !hasControl && pins === 0 && (names & ~Names.catalogue) === 0 && !hasComment(text)
+  return !hasControl && pins === 0 && (names & ~(Names.catalogue | Names.columns)) === 0 && !hasComment(text)
 }
 
 function tagged(stmt: Compiled, comment: string): Compiled {

@@ -9,6 +9,7 @@ import { PgWire } from '../../src/driver/pg/pg-wire.ts'
 import type { Pglite } from '../../src/driver/pglite/load.ts'
 import { PgliteWire } from '../../src/driver/pglite/pglite-wire.ts'
 import type { PgliteServer } from '../../src/driver/pglite/server.ts'
+import { SchemaVersion } from '../../src/driver/postgres/schema-version.ts'
 import { TypeBook } from '../../src/postgres/types/book.ts'
 import { Session } from '../../src/driver/postgres/session.ts'
 import { openWire } from '../../src/driver/socket/open-wire.ts'
@@ -52,6 +53,7 @@ const options = {
   id: 1,
   int8: 'number',
   types: new TypeBook(),
+  version: new SchemaVersion(),
   statementCacheSize: 3,
   prefix: '',
   authorization: 'DEFAULT',

@@ -7,6 +7,7 @@ import { type PgliteOptions, settingsSql } from '../../src/driver/pglite/options
 import { superuser } from '../../src/driver/pglite/server.ts'
 import { Inbox } from '../../src/driver/postgres/inbox.ts'
 import { MessageWriter } from '../../src/driver/postgres/message-writer.ts'
+import { schemaVersionOf } from '../../src/driver/postgres/schema-version.ts'
 import { Session } from '../../src/driver/postgres/session.ts'
 import type { Wire } from '../../src/driver/postgres/wire.ts'
 import { everything, resetText } from '../../src/postgres/session-sql.ts'
@@ -112,6 +113,7 @@ export function memoryDriver(pglite: () => Promise<PGlite>, maxInFlight: number)
       const session: Session = new Session(wire, hooks, {
         id,
         types: bookOf(options),
+        version: schemaVersionOf(options),
         statementCacheSize: options.statementCacheSize ?? 256,
         prefix: `m${id}_`,
         authorization: superuser,

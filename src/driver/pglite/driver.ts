@@ -1,6 +1,7 @@
 // The driver `pglite`: PostgreSQL inside this process, in memory or in a directory. Opens a connection to the server of
 // its options, which is started by the first one.
 import type { ConnectionHooks, Driver, Failure, RawConnection } from '../driver.ts'
+import { schemaVersionOf } from '../postgres/schema-version.ts'
 import { Session } from '../postgres/session.ts'
 import { before } from '../../util/clock.ts'
 import { parsePgliteOptions, type PgliteOptions, settingsSql } from './options.ts'
@@ -41,6 +42,7 @@ async function open(options: PgliteOptions, hooks: ConnectionHooks, deadline: nu
   const session = new Session(wire, hooks, {
     id,
     types: bookOf(options),
+    version: schemaVersionOf(server),
     statementCacheSize: options.statementCacheSize ?? defaultCacheSize,
     prefix: `c${id}_`,
     authorization: superuser,

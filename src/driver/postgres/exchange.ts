@@ -291,7 +291,7 @@ export class Exchange implements Answered {
   #described(fields: readonly Field[], rows: boolean): void {
     const step = this.#expect(Phase.described, rows ? 'RowDescription' : 'NoData')
     step.answered()
-    step.describe(fields, rows, this.#host)
+    if (step.describe(fields, rows, this.#host)) this.#host.names.noticed()
     if (step.misread) this.#stale = this.ops.every(isRepeatable)
     if (step.maxRows === parseOnly) this.#complete()
     else if (step.asked) this.#write()

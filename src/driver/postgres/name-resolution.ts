@@ -7,6 +7,7 @@ import type { Status } from './outcome.ts'
 import { pathChange, pathSaid } from '../../postgres/path-change.ts'
 import { numberOf, type Read, type ReadChanges, readValue, unknownRead, withChanges } from '../../postgres/reading.ts'
 import { readsBy } from '../../postgres/verdict.ts'
+import { nextMoment, SchemaVersion } from './schema-version.ts'
 
 /** A search_path and a role, and the settings by which literals are read. Equal ones have equal numbers, whatever the session. */
 interface Place {
@@ -34,9 +35,6 @@ const mostIds = 10_000
 let lastId = -1
 let strangers = 0
 
-/** Counts changes of catalogues, of all sessions. */
-let clock = 0
-
 function placeOf(path: string, role: string, read: Read = ''): Place {
   // Who the role is matters where the path names it; the usual path, which is not told, does.
   const key = path === '' || path.includes('$user') || path.startsWith('?') ? `${path}\n${role}` : path
@@ -57,8 +55,10 @@ const stranger = (): Place => placeOf(strange(), strange(), unknownRead)
 type Mark = readonly [now: Place, kept: Place, begun: Place | null, altered: boolean]
 
 export class NameResolution {
-  /** When the catalogue was changed: what was parsed before is parsed again. */
-  since = 0
+  readonly #version: SchemaVersion
+  #since = 0
+  /** Columns that others see were changed, and that is not committed yet. */
+  #retyped = false
   #now: Place = usual
   /** What is left of it when the transaction is committed. */
   #kept: Place = usual
@@ -80,6 +80,21 @@ export class NameResolution {
   #said: Said | null = null
   /** The settings by which literals are read, as the session began. */
   readonly #began = new Map<string, string | undefined>()
+
+  constructor(version: SchemaVersion = new SchemaVersion()) {
+    this.#version = version
+  }
+
+  /** When the catalogue was changed: what was parsed before is parsed again. */
+  get since(): number {
+    const { at } = this.#version
+    return at > this.#since ? at : this.#since
+  }
+
+  /** When columns were changed, by this session or another. */
+  get retyped(): number {
+    return this.#version.at
+  }
 
   /** The `id` with which the session was opened. */
   get home(): number {
@@ -135,6 +150,11 @@ export class NameResolution {
       this.#altered = true
       this.changed()
     }
+    // What is dropped where temporary tables are is taken for one of them, which no other session sees.
+    if ((names & Names.columns) !== 0 && !(this.#temporary && stmt.verb === 'DROP')) {
+      this.#retyped = true
+      this.#version.changed()
+    }
     // A function that it calls may make them.
     const hidden = (names & ~stmt.names & Names.catalogue) !== 0
     if (hidden || (stmt.dirties & Dirty.temp) !== 0) this.#temporary = true
@@ -167,6 +187,7 @@ export class NameResolution {
       else if (begun === null && mark !== null) [this.#now, this.#kept] = mark
       else this.#now = this.#kept = begun ?? stranger()
       if (undone && this.#altered) this.changed()
+      this.#publish()
       this.#begun = null
       this.#savepoints = []
       this.#altered = false
@@ -201,7 +222,25 @@ export class NameResolution {
 
   /** The catalogue is another one than it was, or may be. */
   changed(): void {
-    this.since = ++clock
+    this.#since = nextMoment()
+  }
+
+  /** What the server says of a statement shows that somebody has changed the catalogue. */
+  noticed(): void {
+    this.changed()
+    if (!this.apart) this.#version.noticed()
+  }
+
+  /** The session is gone: nobody knows whether it has committed. */
+  close(): void {
+    this.#publish()
+  }
+
+  /** Others may have parsed statements between a change of columns and its COMMIT. */
+  #publish(): void {
+    if (!this.#retyped) return
+    this.#retyped = false
+    this.#version.changed()
   }
 
   /** Nobody knows what it is now. */

@@ -44,7 +44,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly writer: MessageWriter = new MessageWriter()
   /** How often something was sent. */
   flushes = 0
-  readonly names: NameResolution = new NameResolution()
+  readonly names: NameResolution
   readonly prepared: PreparedCache
   readonly types: TypeBook
   readonly prefix: string
@@ -52,7 +52,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
   readonly #hooks: ConnectionHooks
   readonly #aside: AsyncReceiver
   readonly #binary: boolean
-  readonly #queue: ExchangeQueue = new ExchangeQueue(this.names)
+  readonly #queue: ExchangeQueue
   readonly #unsettled: Unsettled = new Unsettled(this)
   /** How long a unit, `#waiting`, waits for the client while it is lent; null: it is not. */
   #lentFor: number | null = null
@@ -70,6 +70,8 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.#binary = options.binary ?? false
     this.types = options.types
     this.prefix = options.prefix
+    this.names = new NameResolution(options.version)
+    this.#queue = new ExchangeQueue(this.names)
     if (options.announced !== undefined) this.names.open(options.announced)
     this.prepared = new PreparedCache(options, this.names, hooks)
     this.baseline = new Baseline(this, wire, options.authorization)
@@ -383,6 +385,7 @@ export class Session implements RawConnection, ExchangeHost, Receiver {
     this.alive = false
     this.lostBy = failure
     this.#status = 'unknown'
+    this.names.close()
     const lost = this.#queue.clear()
     this.#waiting = null
     if (destroyed) this.#wire.destroy()

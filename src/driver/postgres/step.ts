@@ -68,7 +68,7 @@ interface Memory {
     renew(statement: Prepared, stmt: Compiled, surely: boolean): void
     unkept(): true
   }
-  readonly names: { changed(): void }
+  readonly names: { noticed(): void }
 }
 
 /** One operation and what is known of it during the exchange. */
@@ -294,20 +294,22 @@ export class Step {
     return this.due === Phase.simpleMore && this.ended === (this.stmt.statements ?? this.ended)
   }
 
-  /** The server has described the result: what is new of it is kept for this session and for all others. */
-  describe(fields: readonly Field[], rows: boolean, as: Conversions): void {
+  /**
+   * The server has described the result: what is new of it is kept for this session and for all others. True: it is not what the server
+   * said before, for the same names.
+   */
+  describe(fields: readonly Field[], rows: boolean, as: Conversions): boolean {
     const { stmt, portal, path, since: at } = this
     const known = this.entry?.shape ?? this.#shared()
     const params = this.types ?? known?.params ?? []
-    const shape =
-      known !== null && sameShape(known, { params, fields, rows })
-        ? known
-        : { params, fields, rows, key: shapeKey(fields), path, at }
+    const same = known !== null && sameShape(known, { params, fields, rows })
+    const shape = same ? known : { params, fields, rows, key: shapeKey(fields), path, at }
     if (stmt.cls !== 'multi' && !this.#apart) stmt.shape = shape
     this.entry?.describedAs(shape)
     if (portal) this.#binary = mayBeBinary(this, as)
     this.#decodeAs(shape, as, this.#binary || this.#guess !== null)
     if (portal) portal.columns = new PortalColumns(shape, this.decoder)
+    return known !== null && !same && !this.#apart && isPlanned(stmt)
   }
 
   #readAs(columns: PortalColumns, types: TypeBook): void {
@@ -353,7 +355,7 @@ export class Step {
     const stale = told || (entry !== null && !parse && doubted)
     const missing = said.prepared === 'missing'
     // What else was parsed here before is of yesterday too.
-    if (retyped || (told && !missing)) names.changed()
+    if (retyped || (told && !missing)) names.noticed()
     // It was parsed with those types.
     if (doubted && entry?.parsed === true && !pooled) prepared.forget(entry)
     if (entry === null || (parse && !stale)) return doubted

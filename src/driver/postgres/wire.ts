@@ -6,6 +6,7 @@ import type { MessageWriter } from './message-writer.ts'
 import type { NameResolution } from './name-resolution.ts'
 import type { Pooler } from './prepared/pooler.ts'
 import type { Limits, PreparedCache } from './prepared/prepared-cache.ts'
+import type { SchemaVersion } from './schema-version.ts'
 
 /** Carries the data of a COPY, which is not gathered with what is written for others. */
 export interface Carrier {
@@ -54,6 +55,7 @@ export interface Shared {
   readonly types: TypeBook
   /** Null: statements are not prepared through a pooler. */
   readonly pooler: Pooler | null
+  readonly version: SchemaVersion
 }
 
 export interface SessionOptions extends Limits {
@@ -62,6 +64,8 @@ export interface SessionOptions extends Limits {
   readonly binary?: boolean | undefined
   /** One for all sessions of an engine. */
   readonly types: TypeBook
+  /** One for all sessions of an engine. */
+  readonly version: SchemaVersion
   /** What the server has announced of the settings by which it reads texts. */
   readonly announced?: ReadonlyMap<string, string> | undefined
   readonly prefix: string

@@ -12,6 +12,7 @@ import { isPlace, openFirst } from './hosts.ts'
 import type { ConnectAttempt } from './race.ts'
 import { NotOpened } from './start-session.ts'
 import { poolerOf } from '../prepared/pooler.ts'
+import { schemaVersionOf } from '../schema-version.ts'
 import { type HostPlace, parseServerOptions, type ServerOptions } from '../parameters/server-options.ts'
 import type { Session } from '../session.ts'
 import type { Shared } from '../wire.ts'
@@ -29,7 +30,7 @@ export function serverDriver(
     types: true,
     parse,
     async open(options, hooks, deadline) {
-      const shared = { types: bookOf(options), pooler: poolerOf(options) }
+      const shared = { types: bookOf(options), pooler: poolerOf(options), version: schemaVersionOf(options) }
       const openAt = withAllDigits(options, openWith(shared))
       const open = (): Promise<Session> => openServer(options, hooks, deadline, openAt)
       const kept = shared.pooler?.keeps

@@ -157,12 +157,14 @@ export class PreparedCache {
     const here = pathless ? this.#pathless : this.#now()
     const found = here.get(stmt.name)
     const open = step.isOpen(types)
-    if (found !== undefined && !(open && found.pooled?.declared === null)) return this.#use(found, step)
+    const old = found !== undefined && this.#isOld(found)
+    if (found !== undefined && !old && !(open && found.pooled?.declared === null)) return this.#use(found, step)
     const declared = open ? step.sharedTypes : null
     if (open && declared === null) return
     if (found !== undefined) {
       if (found.unit === this.#unit) return
       this.forget(found)
+      if (old) this.renew(found, stmt, true)
     }
     if (!this.#makeRoom(stmt.name)) return
     const pooled = pooler.name(stmt, declared)
@@ -242,8 +244,9 @@ export class PreparedCache {
     return true
   }
 
-  #isOld(statement: Prepared): boolean {
-    return statement.pooled === null && statement.at < this.#names.since
+  /** A pooler has no other plan for a text, so what one session alone sees does not make its statements old. */
+  #isOld({ pooled, at }: Prepared): boolean {
+    return at < (pooled === null ? this.#names.since : this.#names.retyped)
   }
 
   /** The server has not parsed them after all. A pooler goes by the names that it was told. */
