@@ -122,6 +122,17 @@ forEachDriver((driver) => {
       }
   })
 
+  test('pages of select() have plain objects of its columns', async () => {
+    const { Item } = await filled(driver)
+    const query = Item.select('b', 'n').where({ a: 1 }).orderBy(asc(Item.c.n)).limit(3)
+    const first = await query.page()
+    const second = await query.after(first.cursor).page()
+
+    expect([...first.rows, ...second.rows]).toEqual((await query.limit(6)).map((row) => ({ ...row })))
+    expect(Object.getPrototypeOf(first.rows[0])).toBe(Object.prototype)
+    expect(Object.keys(first.rows[0] ?? {})).toEqual(['b', 'n'])
+  })
+
   test('several keys in one expression are refused', async () => {
     const { Item } = await filled(driver)
     for (const by of [sql`${Item.c.n} desc, ${Item.c.b}`, sql.join([asc(Item.c.n), desc(Item.c.b)], sql`, `)])

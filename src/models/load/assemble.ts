@@ -32,6 +32,7 @@ import {
   type CallNode,
   callsLast,
   type ChildNode,
+  type FieldsNode,
   hasCall,
   type ListNode,
   type LoadNode,
@@ -53,9 +54,10 @@ export class Assembly {
   readonly #objects = new Map<Level, Read>()
 
   /** @throws {UsageError} when the loader does not fit the query. */
-  constructor(node: LoadNode, root: Source, joins: Joins) {
-    this.#root = new Level(root, joins, aliasFor(root, takes(node, root), 0))
-    this.#read = this.#compile(node, this.#root, null, null)
+  constructor(node: LoadNode | FieldsNode, root: Source, joins: Joins) {
+    const isTaken = node.kind !== 'fields' && takes(node, root)
+    this.#root = new Level(root, joins, aliasFor(root, isTaken, 0))
+    this.#read = node.kind === 'fields' ? this.#fields(node) : this.#compile(node, this.#root, null, null)
     this.lists = listsIn(this.#root)
   }
 
@@ -147,6 +149,11 @@ export class Assembly {
     const made: unknown[] = []
     for (let at = 0; at < rows.length; at++) made.push(this.#read(rows[at] as Values, shared))
     return made
+  }
+
+  #fields({ fields }: FieldsNode): Read {
+    const places = fields.map(({ key, expression }) => [key, this.#root.add(expression)] as const)
+    return (values) => Object.fromEntries(places.map(([key, at]) => [key, values[at]]))
   }
 
   #compile(node: LoadNode, level: Level, owner: Source | null, member: string | null): Read {

@@ -67,6 +67,12 @@ export interface ConstantNode {
   readonly value: unknown
 }
 
+/** A plain object of columns and properties, as `select()` gives it. No loader has one. */
+export interface FieldsNode {
+  readonly kind: 'fields'
+  readonly fields: readonly { readonly key: string; readonly expression: Column | SQL }[]
+}
+
 /** Where a loader keeps its node. */
 export const nodeSymbol: unique symbol = Symbol('genever.loader')
 /** Where `many()` keeps what the list is of. */

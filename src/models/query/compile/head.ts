@@ -19,7 +19,8 @@ import {
   writeByKey,
   writeKept,
 } from '../../load/list-rows.ts'
-import { modelNode } from '../../load/node.ts'
+import { type FieldsNode, modelNode } from '../../load/node.ts'
+import type { Source } from '../../load/source.ts'
 import { SqlText } from '../../meta/sql-text.ts'
 import { Shapes } from '../../statement/ready.ts'
 import type { QueryState } from '../state.ts'
@@ -171,6 +172,10 @@ function decoder(assembly: Assembly, asRows: boolean): Head['decode'] {
 /** How rows of lists are paired by keys: objects are kept, or the one that there is; or the key of the one that there is finds them. */
 type Pairing = 'by key' | 'kept' | 'one kept'
 
+function fieldsOf(keys: readonly string[], { columns }: Source): FieldsNode {
+  return { kind: 'fields', fields: keys.map((key) => ({ key, expression: columns[key] as Column | SQL })) }
+}
+
 /** `correlates` says it of each list; null: lists come as rows. These are numbered if they are not paired by keys. */
 function makeHead(
   state: QueryState,
@@ -181,7 +186,7 @@ function makeHead(
   const { source, meta, model, keys } = state
   const joins = new Joins(source, state.joins)
   const text = new SqlText(source.dialect)
-  const loader = state.selectIn ? null : state.loader
+  const loader = keys !== null ? fieldsOf(keys, source) : state.selectIn ? null : state.loader
   let assembly: Assembly | null = null
   let spec: RowSpec
   if (keys !== null && beside.length === 0) {
