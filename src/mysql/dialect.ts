@@ -49,6 +49,9 @@ const casts: Readonly<Record<MemberType, readonly [before: string, after: string
 
 const cast = (type: MemberType): readonly [string, string] => casts[type]
 
+/** The name of the rows of keys: no table of a user has it. */
+const keyed = '`genever o`'
+
 const modelWords: ModelWords = {
   returns: false,
   updateReturns: false,
@@ -92,6 +95,7 @@ const modelWords: ModelWords = {
     typed: true,
     keyText: (column) => column,
     keyType: (column) => `collation(${column})`,
+    ord: `${keyed}.ord`,
     keys: keyRows,
   },
 }
@@ -333,8 +337,8 @@ function keyRows(
   const made = parts.map(({ around: [before, after] }, at) => `${before}j${at}${after} as k${at}`).join(', ')
   const group = parts.map((_, at) => `j${at}`).join(', ')
   return {
-    from: `(select ord, ${made} from ${table} as j group by ord, ${group}) as o`,
-    parts: parts.map((_, at) => `o.k${at}`),
+    from: `(select ord, ${made} from ${table} as j group by ord, ${group}) as ${keyed}`,
+    parts: parts.map((_, at) => `${keyed}.k${at}`),
   }
 }
 

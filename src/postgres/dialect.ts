@@ -197,9 +197,10 @@ export const postgres: Dialect = Object.freeze<Dialect>({
       typed: false,
       keyText: (column) => `${column}::text`,
       keyType: (column) => `pg_catalog.format_type(pg_catalog.pg_typeof(${column})::oid, -1)`,
+      ord: '"genever o".ord',
       keys: (types, columns, place) => ({
-        from: `rows from (${columns.map((column) => `pg_catalog.unnest(${place(column)}::text[])`).join(', ')}) with ordinality as o (${types.map((_, at) => `k${at}, `).join('')}ord)`,
-        parts: types.map((type, at) => `o.k${at}::${type}`),
+        from: `rows from (${columns.map((column) => `pg_catalog.unnest(${place(column)}::text[])`).join(', ')}) with ordinality as "genever o" (${types.map((_, at) => `k${at}, `).join('')}ord)`,
+        parts: types.map((type, at) => `"genever o".k${at}::${type}`),
       }),
     },
   },

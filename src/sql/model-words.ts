@@ -51,6 +51,8 @@ export interface ListWords {
   keyText(column: string, declared: string): string
   /** SQL that gives the type of that part as text, or what the type that the driver knows needs behind it, in words that `keys` reads. */
   keyType(column: string, declared: string): string
+  /** In the rows of `keys`: the ordinal of each object, from 1. */
+  readonly ord: string
   /**
    * The keys of many objects as rows, in one text for any number of them. `columns` has the texts of each part, all of one
    * length, with no NULL. `place` takes a parameter and gives its placeholder, in the order in which they stand in the text.
@@ -71,7 +73,7 @@ export interface ListColumnWords {
 }
 
 export interface KeyRows {
-  /** Stands in FROM. It is called `o`, and has the ordinal of each object from 1 as `ord`. */
+  /** Stands in FROM, under a name that no table has. */
   readonly from: string
   /** The parts of a key, each in its type: an index on what they are compared with serves. */
   readonly parts: readonly string[]

@@ -19,7 +19,7 @@ import { forEachDriver } from '../support/matrix.ts'
 import { blog, titles } from './support/blog.ts'
 
 /** The key of the object stands in each part. */
-const paired = (statement: string): boolean => / union all /.test(statement) && !statement.includes('"g0"')
+const paired = (statement: string): boolean => / union all /.test(statement) && !statement.includes('"genever g0"')
 
 forEachDriver((driver) => {
   describe('a condition', () => {
@@ -191,7 +191,7 @@ forEachDriver((driver) => {
     expect(seen(first === undefined ? [] : [first])).toEqual([two])
     expect(seen([await query.where({ word: 'a' }).one()])).toEqual([one])
     const forms = heard.statements.map(({ sql: statement }) => [
-      statement.startsWith('with "g0" as materialized ('),
+      statement.startsWith('with "genever g0" as materialized ('),
       / union all /.test(statement),
       statement.includes('"genever n"'),
     ])

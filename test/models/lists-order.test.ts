@@ -287,6 +287,6 @@ forEachDriver((driver) => {
 /** How a statement has its lists. */
 function spelling(statement: string): string {
   if (statement.includes(' union all '))
-    return statement.includes('"genever n"') ? 'numbered' : statement.includes('"g0"') ? 'kept' : 'by key'
+    return statement.includes('"genever n"') ? 'numbered' : statement.includes('"genever g0"') ? 'kept' : 'by key'
   return statement.includes('array(select') ? 'array' : statement.includes('array_agg') ? 'grouped' : ''
 }

@@ -14,7 +14,7 @@ import { decodeExpression } from '../meta/decode.ts'
 import { wholeMode } from '../values/key-order.ts'
 import type { Values } from './instances.ts'
 import type { Level, List } from './level.ts'
-import { type Around, bare, everyRow, ordinal, writeNamed } from './list-sql.ts'
+import { type Around, bare, everyRow, firstGroup, ordinal, writeNamed } from './list-sql.ts'
 
 /** Whether the lists of these rows can come so. A list that is put in order by the server has one that an index cannot give it. */
 export function comeAsRows({ lists }: Level, indexed: (list: List) => boolean): boolean {
@@ -26,7 +26,7 @@ export function comeAsRows({ lists }: Level, indexed: (list: List) => boolean): 
 
 /** The SQL around the query of the objects. `text` has what stands before, and the parameters. */
 export function writeRows(text: SqlText, root: Level): Around {
-  const open = `with "g0" as materialized (select q.*, row_number() over () as ${ordinal} from (`
+  const open = `with ${firstGroup} as materialized (select q.*, row_number() over () as ${ordinal} from (`
   const { alias, lists } = root
   const beside = (): SqlText => new SqlText(text.dialect, '', text)
   const close = beside().add(`) q) select ${alias}.${ordinal} * ${lists.length + 1} as "genever k"`)
@@ -39,7 +39,7 @@ export function writeRows(text: SqlText, root: Level): Around {
     level.joins.writeFrom(joins.add(' from '))
     joins.add(` where false) as "genever t${n}" on true`)
   })
-  close.add(` from "g0" as ${alias}${joins.text}`)
+  close.add(` from ${firstGroup} as ${alias}${joins.text}`)
   lists.forEach((list, n) => writeArm(close.add(' union all '), root, list, n))
   return { open, close }
 }
@@ -55,7 +55,7 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
       else text.add(`, ${nameIn(other, at)}`)
     }),
   )
-  text.add(` from "g0" as ${alias} inner join `)
+  text.add(` from ${firstGroup} as ${alias} inner join `)
   level.joins.writeFrom(text, true)
   text.add(' on ').sql(outside(root, list))
   lists.forEach(({ level: { items, joins } }, other) => {
@@ -147,12 +147,12 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
   const close = beside().add(`) ${lists.length > 1 ? writeTypes(beside(), root) : ''}select `)
   close.add(items.map((_, at) => root.outer(at)).join(', '))
   for (const { level } of lists) close.add(', null'.repeat(level.items.length))
-  close.add(` from "g0" as ${alias}`)
+  close.add(` from ${firstGroup} as ${alias}`)
   lists.forEach((list, n) => {
     const { level } = list
     selectOf(close, root, n)
     if (few) {
-      level.joins.writeFrom(close.add(` from "g0" as ${alias} inner join `), true)
+      level.joins.writeFrom(close.add(` from ${firstGroup} as ${alias} inner join `), true)
       close.add(' on ').sql(outside(root, list))
     } else {
       const [parent, child] = keysOf(list)
@@ -160,11 +160,11 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
       close
         .add(' where ')
         .sql(child)
-        .add(` in (select ${root.outer(root.find(parent) as number)} from "g0" as ${alias})`)
+        .add(` in (select ${root.outer(root.find(parent) as number)} from ${firstGroup} as ${alias})`)
     }
     finishArm(close, list, few ? ' where ' : ' and ')
   })
-  return { open: 'with "g0" as materialized (', close }
+  return { open: `with ${firstGroup} as materialized (`, close }
 }
 
 /**

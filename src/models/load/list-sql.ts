@@ -17,6 +17,8 @@ import type { Source } from './source.ts'
 export type Correlates = (list: List) => boolean
 
 export const ordinal = '"genever n"'
+/** The rows of the objects. No table of a user has such a name. */
+export const firstGroup = '"genever g0"'
 const belongs = '"genever p"'
 const place = '"genever k"'
 
@@ -60,15 +62,17 @@ class ListWriter {
     const { alias } = root
     const columns = this.#text()
     columns.add(root.items.map((_, at) => root.outer(at)).join(', '))
-    const joins = this.#lists(root, 'g0', true, (each) => columns.add(columns.text === '' ? '' : ', ').add(each))
+    const joins = this.#lists(root, firstGroup, true, (each) => columns.add(columns.text === '' ? '' : ', ').add(each))
     const types = this.#types(root, columns)
     const grouped = root.lists.some((list) => !this.#correlates(list))
     const select = `select ${columns.text} from `
     const close = this.#text()
     if (!grouped) return { open: `${select}(`, close: close.add(`) as ${alias}${types}`) }
-    close.add(`) q)${this.#tables.map((each) => `, ${each}`).join('')} ${select}"g0" as ${alias}${joins}${types}`)
+    close.add(
+      `) q)${this.#tables.map((each) => `, ${each}`).join('')} ${select}${firstGroup} as ${alias}${joins}${types}`,
+    )
     return {
-      open: `with "g0" as materialized (select q.*, row_number() over () as ${ordinal} from (`,
+      open: `with ${firstGroup} as materialized (select q.*, row_number() over () as ${ordinal} from (`,
       close: close.add(` order by ${alias}.${ordinal}`),
     }
   }
@@ -79,9 +83,9 @@ class ListWriter {
     for (const list of level.lists)
       if (this.#correlates(list)) give(this.#correlated(level, list, isSubquery))
       else {
-        const name = `l${++this.#names}`
-        joins += ` left join (${this.#grouped(level, list, table)}) as "${name}" on "${name}".n = ${level.alias}.${ordinal}`
-        give(`"${name}".list`)
+        const name = `"genever l${++this.#names}"`
+        joins += ` left join (${this.#grouped(level, list, table)}) as ${name} on ${name}.n = ${level.alias}.${ordinal}`
+        give(`${name}.list`)
       }
     return joins
   }
@@ -113,9 +117,9 @@ class ListWriter {
       this.#joined(text.add(') as list from '), parent, list, table)
       return text.add(` group by ${alias}.${ordinal}`).text
     }
-    const name = `g${++this.#names}`
+    const name = `"genever g${++this.#names}"`
     const rows = this.#text()
-    rows.add(`"${name}" as materialized (select q.*, row_number() over () as ${ordinal} from (`)
+    rows.add(`${name} as materialized (select q.*, row_number() over () as ${ordinal} from (`)
     rows.add(`select ${alias}.${ordinal} as ${belongs}, row_number() over (partition by ${alias}.${ordinal}`)
     if (orderBy.length > 0) rows.add(' order by ').expressions(orderBy)
     rows.add(`) as ${place}`)
@@ -129,13 +133,13 @@ class ListWriter {
     text.add(
       `select ${own}.${belongs} as n, array_agg(${this.#words.object(fields.text)} order by ${own}.${place}) as list`,
     )
-    return text.add(` from "${name}" as ${own}${joins} group by ${own}.${belongs}`).text
+    return text.add(` from ${name} as ${own}${joins} group by ${own}.${belongs}`).text
   }
 
   /** The rows of a level with those of its list. */
   #joined(text: SqlText, parent: Level, list: List, table: string): void {
     const { level, where } = list
-    text.add(`"${table}" as ${parent.alias} inner join `)
+    text.add(`${table} as ${parent.alias} inner join `)
     level.joins.writeFrom(text, true)
     text.add(' on ').sql(outside(parent, list))
     if (where.length > 0) writeConditions(text.add(' where '), where)

@@ -300,7 +300,8 @@ class Part {
     const { node, list } = this.child
     const dialect = dialectAt(executor, node.source)
     const { assembly, spec, texts } = this.#on(dialect)
-    const { text, params } = texts.statement({ types, columns }, (keyRows) => this.#write(assembly, keyRows))
+    const { ord } = dialect.models.lists
+    const { text, params } = texts.statement({ types, columns }, (keyRows) => this.#write(assembly, keyRows, ord))
     const rows = (await executor.all(
       asQuery({ sql: text, params, spec, dialect: node.source.dialect.family }),
       options,
@@ -359,7 +360,7 @@ class Part {
   }
 
   /** A list of keys is one parameter, so that there is one statement however many keys there are. */
-  #write(assembly: Assembly, keyRows: (text: SqlText) => KeyRows): SqlText {
+  #write(assembly: Assembly, keyRows: (text: SqlText) => KeyRows, ord: string): SqlText {
     const { node, list } = this.child
     const text = new SqlText(node.source.dialect)
     const own = node.source.meta?.primaryKey.map(({ key }) => node.source.columns[key] as SQL) ?? []
@@ -369,9 +370,9 @@ class Part {
       text.add(`select ${assembly.root.items.map((_, at) => `q.${assembly.root.name(at)}`).join(', ')}, q.ord from (`)
     text.add('select ')
     assembly.selectNamed(text)
-    text.add(', o.ord')
+    text.add(`, ${ord}`)
     if (limited) {
-      text.add(', row_number() over (partition by o.ord')
+      text.add(`, row_number() over (partition by ${ord}`)
       if (order.length > 0) text.add(' order by ').expressions(order)
       text.add(') as n')
     }
@@ -383,7 +384,7 @@ class Part {
     text.add(' on ').sql(sql.join(keyed, sql` and `))
     if (list !== null && list.where.length > 0) writeConditions(text.add(' where '), list.where)
     if (limited) return text.add(`) q where q.n <= ${list.limit} order by q.ord, q.n`)
-    text.add(' order by o.ord')
+    text.add(` order by ${ord}`)
     return order.length > 0 ? text.add(', ').expressions(order) : text
   }
 }

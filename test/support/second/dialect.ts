@@ -120,6 +120,7 @@ export const second: Dialect = {
       typed: false,
       keyText: (column) => `cast(${column} as char)`,
       keyType: (_, declared) => `'${declared}'`,
+      ord: 'o.ord',
       keys(types, columns, place) {
         const names = types.map((_, at) => `k${at}`).join(', ')
         const parts = types.map((type, at) => `k${at} ${type} path '$[${at}]'`).join(', ')
