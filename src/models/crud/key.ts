@@ -62,9 +62,10 @@ function valuesOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] {
   )
 }
 
-/** Objects would come from a request body where a string was expected. */
+/** Objects would come from a request body where a string was expected, but for columns that hold them. */
 function single(model: ModelLike, column: ModelColumn, id: unknown): unknown {
-  if (typeof id === 'object' && !(id instanceof Date) && !ArrayBuffer.isView(id) && !column.isCustom)
+  const holdsIt = column.isCustom || column.isJson || (column.isArray && Array.isArray(id))
+  if (typeof id === 'object' && !(id instanceof Date) && !ArrayBuffer.isView(id) && !holdsIt)
     throw new UsageError(`The key of ${modelName(model)} is one value (${column.key}), not ${describeType(id)}.`, {
       clientError: true,
     })

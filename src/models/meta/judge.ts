@@ -1,7 +1,7 @@
 // Whether a row can have a key at all, judged without the server: a key from a URL is text of a stranger.
 export type Judge = (value: unknown) => boolean
 
-/** What the server may read as a whole number, and what it reads in digits is within the bounds. */
+/** Whole numbers within the bounds, also as text in decimal digits: other forms, such as `0x10`, are read by some servers only. */
 function whole(bits: bigint): Judge {
   const [least, most] = [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n]
   const [first, last] = [Number(least), Number(most)]
@@ -9,8 +9,7 @@ function whole(bits: bigint): Judge {
     if (typeof value === 'number') return Number.isInteger(value) && value >= first && value <= last
     if (typeof value === 'bigint') return value >= least && value <= most
     if (typeof value !== 'string') return false
-    if (!/^\s*[+-]?\d+\s*$/.test(value)) return /^\s*[+-]?(\d|0[box])[\da-f_]*\s*$/i.test(value)
-    if (value.length > 100) return false
+    if (value.length > 100 || !/^\s*[+-]?\d+\s*$/.test(value)) return false
     const number = BigInt(value.trim().replace(/^\+/, ''))
     return number >= least && number <= most
   }

@@ -2,6 +2,7 @@
 // committed. It is in private members, so no copy and no printer sees it.
 import { copyOf } from '../../builder/drizzle/core/exact-time.ts'
 import type { Origin } from '../../engine/query/made-with.ts'
+import { isPlain } from '../../util/options.ts'
 
 /** A member of an instance that was set by a change, until that change is kept or undone. */
 export interface MemoryChange {
@@ -118,9 +119,11 @@ type Fields = Readonly<Record<string, unknown>>
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** A copy of what can be changed in place. */
+/** A copy of what can be changed in place, to any depth: of dates, bytes, lists and plain objects. */
 export function held(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof Date) return copyOf(value)
-  return value instanceof Uint8Array ? Buffer.from(value) : value
+  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (Array.isArray(value)) return value.map(held)
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([key, member]) => [key, held(member)])) : value
 }
