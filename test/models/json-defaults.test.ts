@@ -152,6 +152,34 @@ forEachDriver((driver) => {
       expect(await Thing.query().join(Other, eq(Other.c.word, Thing.c.word)).count()).toBe(25)
     })
 
+    test('stands beside what $defaultFn() makes for the column, which is called once', async () => {
+      const db = await driver.db()
+      let made = 0
+      const table = pgTable(await driver.table('id serial primary key, profile jsonb, settings jsonb'), {
+        id: serial().primaryKey(),
+        profile: jsonb().$defaultFn(() => ({ theme: 'dark', made: ++made })),
+        settings: jsonb().$onUpdateFn(() => ({ seen: true })),
+      })
+      class Thing extends Model(db, table, {
+        json: {
+          profile: { nick: json.string(), age: json.integer({ default: 7 }) },
+          settings: { size: json.integer() },
+        },
+      }) {}
+
+      const [plain, named] = [await Thing.create({}), (await Thing.createMany([{ nick: 'Ada', size: 1 }]))[0]]
+      const whole = await Thing.create({ profile: { own: 1 } })
+      const without = await Thing.create({ profile: null })
+
+      expect(plain.profile).toEqual({ theme: 'dark', made: 1, age: 7 })
+      expect(plain.settings).toEqual({ seen: true })
+      expect(named?.profile).toEqual({ theme: 'dark', made: 2, nick: 'Ada', age: 7 })
+      expect(named?.settings).toEqual({ seen: true, size: 1 })
+      expect(whole.profile).toEqual({ own: 1, age: 7 })
+      expect(without.profile).toBe(null)
+      expect(made).toBe(2)
+    })
+
     test('is what select(), loaders and orders see', async () => {
       const { Thing, defaults, empty } = await things(driver)
       await empty()

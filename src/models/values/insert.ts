@@ -25,13 +25,18 @@ export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Ce
     const value = properties === undefined ? given : withProperties(column, properties, given, values)
     if (value !== undefined) cells.push(cell(column, value))
     else {
-      const { defaultFn, onUpdateFn, default: ofDatabase } = column.column
-      // As Drizzle: what is computed on updates is computed for new rows that nothing else fills.
-      const make = defaultFn ?? (ofDatabase === undefined || ofDatabase === null ? onUpdateFn : undefined)
+      const make = defaultMaker(column)
       if (make !== undefined) cells.push(cell(column, make()))
     }
   }
   return cells
+}
+
+/** As Drizzle: what is computed on updates is computed for new rows that nothing else fills. */
+function defaultMaker({
+  column: { defaultFn, onUpdateFn, default: ofDatabase },
+}: ModelColumn): (() => unknown) | undefined {
+  return defaultFn ?? (ofDatabase === undefined || ofDatabase === null ? onUpdateFn : undefined)
 }
 
 function cell(column: ModelColumn, value: unknown): Cell {
@@ -50,7 +55,8 @@ function withProperties(
   if (given !== undefined && !isPlainObject(given)) return onlyColumn(properties, given, values)
   const stored: Record<string, unknown> = Object.create(null) as Record<string, unknown>
   let any = given !== undefined
-  const base = given ?? column.column.default
+  const made = given === undefined ? defaultMaker(column)?.() : undefined
+  const base = given ?? made ?? column.column.default
   if (isPlainObject(base)) Object.assign(stored, base)
   for (const property of properties) {
     const value = Object.hasOwn(values, property.name) ? values[property.name] : undefined
@@ -67,7 +73,7 @@ function withProperties(
     } else continue
     any = true
   }
-  return any ? stored : undefined
+  return any ? stored : made
 }
 
 /** A column that is given as SQL, NULL, a list or a scalar has no room for properties. */
