@@ -157,10 +157,48 @@ describeMysql('a schema on MySQL', () => {
       await server.query(`create table \`${name}\`.others (id int)`)
       expect((await dropAll(db, { more, things }, { schemas: true })).dropped).toEqual([`table \`${name}\`.\`things\``])
       await server.query(`drop table \`${name}\`.others`)
+      for (const [make, kind] of [
+        ['function f() returns int deterministic return 1', 'function f'],
+        ['procedure p() select 1', 'procedure p'],
+        ['event e on schedule every 1 year do select 1', 'event e'],
+      ] as const) {
+        await server.query(`create ${make.replace(/ (?=\w+(?:\(| on))/, ` \`${name}\`.`)}`)
+        expect([kind, (await dropAll(db, { more }, { schemas: true })).dropped]).toEqual([kind, []])
+        await server.query(`drop ${kind.replace(' ', ` \`${name}\`.`)}`)
+      }
       expect((await dropAll(db, { more }, { schemas: true })).dropped).toEqual([`schema \`${name}\``])
     } finally {
       await onMysql(`drop database if exists \`${name}\``)
     }
+  })
+
+  test('a view has the options that it is declared with', async () => {
+    const columns = { id: d.int(), kind: d.int() }
+    const owned = d.mysqlTable('owned', { id: d.int().primaryKey(), kind: d.int() })
+    const rows = sql`select id, kind from owned where kind = 1`
+    const checked = d
+      .mysqlView('checked', columns)
+      .algorithm('merge')
+      .sqlSecurity('invoker')
+      .withCheckOption('local')
+      .as(rows)
+    const plain = d.mysqlView('plain', columns).as(rows)
+    await createAll(db, { owned, checked, plain })
+
+    await db.status('insert into plain values (1, 2)')
+    expect((await caught(db.status('insert into checked values (2, 2)'))).message).toMatch(/check option/i)
+    const [made] = await server.query(
+      "select security_type as security, check_option as checks from information_schema.views where table_name = 'checked' and table_schema = database()",
+    )
+    expect(made).toEqual({ security: 'INVOKER', checks: 'LOCAL' })
+    expect(createStatements(checked)[0]).toMatch(
+      /^create algorithm = merge sql security invoker view `checked` as .* with local check option$/,
+    )
+    const wrong = d
+      .mysqlView('wrong', columns)
+      .algorithm('fast' as never)
+      .as(rows)
+    expect(() => createStatements(wrong)).toThrow(/algorithm of the view "wrong" is one of undefined, merge, temptable/)
   })
 
   test('processes that make the same at once wait for each other', async () => {

@@ -1,9 +1,8 @@
 // Row level security: policies and roles.
 import { quoteName } from '../../builder/drizzle/core/render.ts'
-import { UsageError } from '../../errors/index.ts'
 import type { PolicyParts, RoleParts, TableParts } from '../source/parts.ts'
 import { expression } from '../text/literal.ts'
-import { qualified } from '../text/names.ts'
+import { keyword, qualified } from '../text/names.ts'
 
 const modes = ['permissive', 'restrictive']
 const commands = ['all', 'select', 'insert', 'update', 'delete']
@@ -13,17 +12,12 @@ export function policySql(table: TableParts, policy: PolicyParts): string {
   const { name, using, withCheck } = policy
   return [
     `create policy ${quoteName(name)} on ${qualified(table.schema, table.name)}`,
-    `as ${oneOf(modes, policy.as ?? 'permissive', name)} for ${oneOf(commands, policy.for ?? 'all', name)}`,
+    `as ${keyword(modes, policy.as ?? 'permissive', `The option as of the policy "${name}"`)}`,
+    `for ${keyword(commands, policy.for ?? 'all', `The option for of the policy "${name}"`)}`,
     `to ${rolesOf(policy).join(', ')}`,
     ...(using === undefined ? [] : [`using (${expression(using)})`]),
     ...(withCheck === undefined ? [] : [`with check (${expression(withCheck)})`]),
   ].join(' ')
-}
-
-function oneOf(words: readonly string[], given: string, policy: string): string {
-  const word = given.toLowerCase()
-  if (words.includes(word)) return word
-  throw new UsageError(`The policy "${policy}" has another word for its option for or as than ${words.join(', ')}.`)
 }
 
 function rolesOf({ to = 'public' }: PolicyParts): string[] {

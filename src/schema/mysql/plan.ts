@@ -6,8 +6,9 @@ import type { StatementOptions } from '../options.ts'
 import type { PlanItem } from '../item.ts'
 import type { Collected, Table } from '../source/collect.ts'
 import { tableParts } from '../source/drizzle.ts'
-import type { ForeignKeyParts } from '../source/parts.ts'
+import type { ForeignKeyParts, ViewParts } from '../source/parts.ts'
 import { expression } from '../text/literal.ts'
+import { keyword } from '../text/names.ts'
 import { inOrder } from '../ddl/view.ts'
 import { addForeignKey, createTable, dropForeignKey, qualified } from './table.ts'
 
@@ -20,11 +21,7 @@ export function planOfMysql(collected: Collected, { comments }: StatementOptions
       item('schema', undefined, name, [`create database ${mysql.quote(name)} character set utf8mb4`]),
     ),
     ...tableItems(collected.tables),
-    ...inOrder(collected.views, mysql).map(({ parts: { schema, name, query } }) =>
-      item('view', schema, name, [
-        `create view ${qualified(schema, name)} as (${query === undefined ? '' : expression(query, undefined, mysql)})`,
-      ]),
-    ),
+    ...inOrder(collected.views, mysql).map(({ parts }) => item('view', parts.schema, parts.name, [createView(parts)])),
   ]
 }
 
@@ -63,4 +60,20 @@ const nameOf = ({ parts: { schema, name } }: Table): string => JSON.stringify([s
 function targetOf(key: ForeignKeyParts, table: Table): string {
   const { schema, name } = tableParts(key.reference().foreignTable)
   return JSON.stringify([schema ?? table.parts.schema ?? null, name])
+}
+
+const algorithms = ['undefined', 'merge', 'temptable']
+const securities = ['definer', 'invoker']
+const checks = ['cascaded', 'local']
+
+function createView({ schema, name, query, algorithm, sqlSecurity, withCheckOption }: ViewParts): string {
+  const word = (words: readonly string[], given: string, option: string): string =>
+    keyword(words, given, `The option ${option} of the view "${name}"`)
+  return [
+    'create',
+    ...(algorithm === undefined ? [] : [`algorithm = ${word(algorithms, algorithm, 'algorithm')}`]),
+    ...(sqlSecurity === undefined ? [] : [`sql security ${word(securities, sqlSecurity, 'sqlSecurity')}`]),
+    `view ${qualified(schema, name)} as (${query === undefined ? '' : expression(query, undefined, mysql)})`,
+    ...(withCheckOption === undefined ? [] : [`with ${word(checks, withCheckOption, 'withCheckOption')} check option`]),
+  ].join(' ')
 }

@@ -69,7 +69,10 @@ export async function outsider(on: Executor, items: readonly PlanItem[]): Promis
   return other === undefined ? null : `${other.at}.${other.name} refers to ${items[other.item]?.sqlName}`
 }
 
+/** Whether a database holds nothing: a routine or an event would go with it. */
 export async function isEmpty(on: Executor, { name }: PlanItem): Promise<boolean> {
-  const count = await on.scalar('select count(*) from information_schema.tables where table_schema = ?', [name])
+  const kinds = ['tables where table_schema', 'routines where routine_schema', 'events where event_schema']
+  const counts = kinds.map((kind) => `(select count(*) from information_schema.${kind} = ?)`)
+  const count = await on.scalar(`select ${counts.join(' + ')}`, [name, name, name])
   return Number(count) === 0
 }

@@ -46,6 +46,7 @@ export function isEntity(value: object): boolean {
 
 const nameOf = Symbol.for('drizzle:Name')
 const schemaOf = Symbol.for('drizzle:Schema')
+const optionsOfMysql = Symbol.for('drizzle:MySqlViewConfig')
 
 export function tableParts(table: object): TableParts {
   if (isMysql(table)) {
@@ -63,7 +64,10 @@ export function tableParts(table: object): TableParts {
 }
 
 export function viewParts(view: object): ViewParts {
-  if (isMysql(view)) return viewConfigOf(view) as unknown as ViewParts
+  if (isMysql(view)) {
+    const options = (view as Readonly<Record<symbol, object | undefined>>)[optionsOfMysql]
+    return { ...options, ...viewConfigOf(view) } as unknown as ViewParts
+  }
   const parts = is(view, pg.PgMaterializedView)
     ? pg.getMaterializedViewConfig(view)
     : pg.getViewConfig(view as pg.PgView)

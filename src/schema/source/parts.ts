@@ -141,4 +141,8 @@ export interface ViewParts {
   readonly using?: string | undefined
   readonly tablespace?: string | undefined
   readonly withNoData?: boolean | undefined
+  /** MySQL only. */
+  readonly algorithm?: string | undefined
+  readonly sqlSecurity?: string | undefined
+  readonly withCheckOption?: string | undefined
 }

@@ -1,6 +1,7 @@
 // Names as SQL, and the names that Drizzle's own kit gives to what has none: so a schema made here is the one that a
 // migration would have made. Used by everything that writes DDL.
 import { quoteName } from '../../builder/drizzle/core/render.ts'
+import { UsageError } from '../../errors/index.ts'
 
 /** The server keeps this many bytes of a name. */
 const mostBytes = 63
@@ -36,6 +37,13 @@ export function foreignKeyName(
   const whole = `${table}_${columns.join('_')}_${foreignTable}_${foreignColumns.join('_')}_fkey`
   if (whole.length <= mostBytes) return clip(whole)
   return clip(table.length < 45 ? `${table}_${hash(whole)}_fkey` : `${hash(whole)}_fkey`)
+}
+
+/** A word of SQL that was given as a text. `what` it is stands in the message. @throws {UsageError} for another word. */
+export function keyword(words: readonly string[], given: string, what: string): string {
+  const word = given.toLowerCase()
+  if (words.includes(word)) return word
+  throw new UsageError(`${what} is one of ${words.join(', ')}, not ${JSON.stringify(given.slice(0, 30))}.`)
 }
 
 const digits = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'
