@@ -11,7 +11,15 @@ import { describeMysql, onFreshMysql } from '../support/mysql.ts'
 const orders = d.mysqlTable('o', { id: d.int().primaryKey(), ord: d.int() })
 const lines = d.mysqlTable('j', { id: d.int().primaryKey(), order: d.int().references(() => orders.id) })
 
+const notes = d.mysqlTable('notes', {
+  id: d.int().autoincrement().primaryKey(),
+  name: d.varchar({ length: 20 }),
+  changed: d.timestamp({ fsp: 6, mode: 'string' }).defaultNow().onUpdateNow(),
+})
+
 const schema = [
+  `create table notes (id int primary key auto_increment, name varchar(20),
+    changed timestamp(6) not null default current_timestamp(6) on update current_timestamp(6))`,
   'create table o (id int primary key, ord int)',
   'create table j (id int primary key, `order` int)',
   'insert into o values (1, 30), (2, 20), (3, 10)',
@@ -30,6 +38,29 @@ describeMysql('models', () => {
 
     expect([first.rows, second.rows]).toEqual([[{ ord: 10 }, { ord: 20 }], [{ ord: 30 }]])
     expect(Object.getPrototypeOf(first.rows[0])).toBe(Object.prototype)
+  })
+
+  test('an instance has what ON UPDATE CURRENT_TIMESTAMP made of its row, and what it is set to', async () => {
+    class Note extends Model(db, notes) {}
+    const note = await Note.create({ name: 'a' })
+    const { changed: before } = note
+    await db.status("update notes set changed = '2001-01-01 00:00:00'")
+
+    await note.update({ name: 'b' })
+    const stored = await Note.get(note.id)
+    expect(note.changed).toBe(stored?.changed)
+    expect(note.changed).not.toBe(before)
+
+    await note.update({ name: 'c', changed: '2000-01-01 00:00:00.000001' })
+    expect(note.changed).toBe('2000-01-01 00:00:00.000001')
+    await db
+      .transaction(async () => {
+        await note.update({ name: 'd' })
+        expect(note.changed).not.toMatch(/^2000/)
+        throw new RangeError('back')
+      })
+      .catch(() => {})
+    expect(note).toMatchObject({ name: 'c', changed: '2000-01-01 00:00:00.000001' })
   })
 
   test('lists of tables, and objects of tables, that are called as parts of a query might be', async () => {

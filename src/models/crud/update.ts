@@ -206,7 +206,7 @@ function keyPart(instance: Instance, { primaryKey }: ModelMeta, column: ModelCol
 /** What was changed, and what the database computes from it. */
 function returned(meta: ModelMeta, changes: readonly Change[]): readonly ModelColumn[] {
   const columns = changes.map(({ column }) => column)
-  for (const column of meta.generated) columns.push(column)
+  for (const column of meta.recomputed) if (!columns.includes(column)) columns.push(column)
   return columns
 }
 

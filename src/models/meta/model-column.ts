@@ -21,8 +21,8 @@ export class ModelColumn {
   readonly column: Column
   /** Never written: a generated column, or an identity that is always generated. */
   readonly readOnly: boolean
-  /** Computed anew by every update. */
-  readonly isGenerated: boolean
+  /** Each update of the row may give it another value: a generated column, or one with ON UPDATE CURRENT_TIMESTAMP. */
+  readonly isRecomputed: boolean
   /** The database numbers it where it has no value. */
   readonly isNumbered: boolean
   readonly isJson: boolean
@@ -40,8 +40,9 @@ export class ModelColumn {
     this.name = column.name
     this.quoted = dialectOf(column).quote(column.name)
     this.jsonName = JSON.stringify(column.name)
-    this.isGenerated = column.generated !== undefined
-    this.readOnly = this.isGenerated || column.generatedIdentity?.type === 'always'
+    const isGenerated = column.generated !== undefined
+    this.readOnly = isGenerated || column.generatedIdentity?.type === 'always'
+    this.isRecomputed = isGenerated || (column as { readonly hasOnUpdateNow?: boolean }).hasOnUpdateNow === true
     this.isArray = isArrayColumn(like) || lists.test(like.columnType)
     this.isNumbered =
       (column as { readonly autoIncrement?: boolean }).autoIncrement === true || like.columnType === 'MySqlSerial'

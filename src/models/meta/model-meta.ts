@@ -63,8 +63,8 @@ export class ModelMeta {
   readonly sqlName: string
   readonly columns: readonly ModelColumn[]
   readonly byKey: ReadonlyMap<string, ModelColumn>
-  /** Columns that every update computes again. */
-  readonly generated: readonly ModelColumn[]
+  /** Columns that have another value after an update, although it does not set them. */
+  readonly recomputed: readonly ModelColumn[]
   /** A view: read only. */
   readonly view: boolean
   /** JSON properties by their names on the instance. */
@@ -106,7 +106,7 @@ export class ModelMeta {
     this.columns = Object.entries(columnsOf(table)).map(([key, column], index) => new ModelColumn(key, column, index))
     for (const { key, column } of this.columns) if (isTime(column)) mayBeKey(column, key, parts.primaryKey)
     this.byKey = new Map(this.columns.map((column) => [column.key, column]))
-    this.generated = this.columns.filter(({ isGenerated }) => isGenerated)
+    this.recomputed = this.columns.filter(({ isRecomputed }) => isRecomputed)
     this.view = view
     this.properties = properties
     this.propertiesOf = grouped(properties)
