@@ -3,13 +3,13 @@ import type { ModelLike, ModelMeta } from '../meta/model-meta.ts'
 import type { Shape } from '../statement/ready.ts'
 import type { Sink } from '../statement/sink.ts'
 import { addValues, type Change, changesOf, fixedShape, writeAssignments } from '../values/changes.ts'
-import { asValues, checkKeys, later, type Values, writable } from '../values/given.ts'
+import { asValues, checkKeys, later, type Values, withoutUndefined, writable } from '../values/given.ts'
 import { changed } from '../values/hooks.ts'
+import type { ModelHooks } from '../types/values.ts'
 import { type Beginning, ManyRows, type Rows } from '../statement/many-rows.ts'
 
 export class UpdateRows extends ManyRows<UpdateRows> {
   readonly #values: Values
-  #hooked: Values | null = null
 
   private constructor(model: ModelLike, values: Values, rows?: Rows) {
     super(model, 'update', rows)
@@ -33,18 +33,19 @@ export class UpdateRows extends ManyRows<UpdateRows> {
     return new UpdateRows(this.model, this.#values, rows)
   }
 
-  protected override prepare(): Promise<void> | undefined {
+  protected override begin(): Beginning | null | Promise<Beginning | null> {
     const { beforeUpdate } = this.meta.hooks
-    if (beforeUpdate === undefined) return undefined
-    const hook = async (): Promise<void> => {
-      const copy = { ...this.#values }
-      this.#hooked = changed(await beforeUpdate(copy, undefined), copy, 'update()')
-    }
-    return hook()
+    return beforeUpdate === undefined ? this.#setting(this.#values) : this.#hooked(beforeUpdate)
   }
 
-  protected override begin(): Beginning | null {
-    const changes = changesOf(this.meta, this.#hooked ?? this.#values)
+  async #hooked(hook: NonNullable<ModelHooks['beforeUpdate']>): Promise<Setting | null> {
+    const copy = { ...withoutUndefined(this.#values) }
+    if (Object.keys(copy).length === 0) return null
+    return this.#setting(changed(await hook(copy, undefined), copy, 'update()'))
+  }
+
+  #setting(values: Values): Setting | null {
+    const changes = changesOf(this.meta, values)
     return changes.length === 0 ? null : new Setting(this.meta, changes)
   }
 }

@@ -62,8 +62,8 @@ export abstract class ManyRows<Made> {
 
   /** The same with other rows. */
   protected abstract with(rows: Rows): Made
-  /** Null when there is nothing to do. */
-  protected abstract begin(): Beginning | null
+  /** Null when there is nothing to do. A promise: hooks of the model run first. */
+  protected abstract begin(): Beginning | null | Promise<Beginning | null>
 
   where(condition: unknown): Made {
     const made = conditionOf(this.meta, sourceOf(this.model).columns, condition)
@@ -77,9 +77,9 @@ export abstract class ManyRows<Made> {
 
   async apply(given?: CallOptions | Handle): Promise<number> {
     const options = callOf(given, 'apply()')
-    const prepared = this.prepare()
-    if (prepared !== undefined) await prepared
-    const made = this.#ready(false)
+    this.#checkAsked(false)
+    const begun = this.begin()
+    const made = this.#ready(begun instanceof Promise ? await begun : begun, false)
     if (made === null) return 0
     const { rowCount } = await this.#executor(options).status(made, options)
     return rowCount ?? 0
@@ -88,8 +88,8 @@ export abstract class ManyRows<Made> {
   returning(): Returned<object> {
     const apply = async (given?: CallOptions | Handle): Promise<object[]> => {
       const options = callOf(given, 'apply()')
-      await this.prepare()
-      const made = this.#ready(true)
+      this.#checkAsked(true)
+      const made = this.#ready(await this.begin(), true)
       if (made === null) return []
       const executor = this.#executor(options)
       if (!(await returnsRows(this.meta, executor, options))) throw this.#unreturned('DELETE of this server')
@@ -105,11 +105,6 @@ export abstract class ManyRows<Made> {
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.apply().then(onFulfilled, onRejected)
-  }
-
-  /** Hooks of the model. */
-  protected prepare(): Promise<void> | undefined {
-    return undefined
   }
 
   #made(): Pick<Rows, 'madeWith' | 'madeOn'> {
@@ -130,17 +125,22 @@ export abstract class ManyRows<Made> {
     )
   }
 
-  #ready(returning: boolean): Ready<object> | null {
+  /** Before hooks run. */
+  #checkAsked(returning: boolean): void {
     checkMadeIn(this.#madeIn)
-    const { meta } = this
     const { conditions, every } = this.rows
     if (conditions.length === 0 && !every)
       throw new UsageError(
         `${modelName(this.model)}.${this.#method}() needs to know its rows: add .where(…), or .everyRow() for all of them.`,
       )
-    if (returning && this.#method === 'update' && !meta.dialect.models.updateReturns)
-      throw this.#unreturned(`UPDATE of ${meta.dialect.title}`)
-    const beginning = this.begin()
+    const { models, title } = this.meta.dialect
+    if (returning && this.#method === 'update' && !models.updateReturns) throw this.#unreturned(`UPDATE of ${title}`)
+  }
+
+  #ready(beginning: Beginning | null, returning: boolean): Ready<object> | null {
+    checkMadeIn(this.#madeIn)
+    const { meta } = this
+    const { conditions } = this.rows
     if (beginning === null) return null
     const shape = wholeShape(beginning, conditions, returning)
     const known = shape === null ? undefined : meta.writes.peek(shape)

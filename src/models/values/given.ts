@@ -62,23 +62,19 @@ export const noValues: Values = {}
 
 /** What is given later wins; a column as a whole also wins over its properties given before, and not over those given with it. */
 export function later(meta: ModelMeta, before: Values, values: Values): Values {
-  if (before === noValues) return given(values)
-  if (meta.propertiesOf.size === 0) return { ...before, ...given(values) }
+  if (before === noValues) return withoutUndefined(values)
+  if (meta.propertiesOf.size === 0) return { ...before, ...withoutUndefined(values) }
   const merged = new Map(Object.entries(before))
-  const entries = Object.entries(given(values))
+  const entries = Object.entries(withoutUndefined(values))
   for (const [key] of entries) for (const { name } of meta.propertiesOf.get(key) ?? []) merged.delete(name)
   for (const [key, value] of entries) merged.set(key, value)
   return Object.fromEntries(merged)
 }
 
-/** Without what is undefined. */
-function given(values: Values): Values {
+/** The same object where nothing is undefined. */
+export function withoutUndefined(values: Values): Values {
   const keys = Object.keys(values)
-  for (const key of keys) if (values[key] === undefined) return withoutUndefined(keys, values)
-  return values
-}
-
-function withoutUndefined(keys: readonly string[], values: Values): Values {
+  if (keys.every((key) => values[key] !== undefined)) return values
   return Object.fromEntries(keys.filter((key) => values[key] !== undefined).map((key) => [key, values[key]]))
 }
 
