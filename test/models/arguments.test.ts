@@ -55,6 +55,73 @@ const orders: Record<string, (models: Models, given: never) => unknown> = {
 }
 
 forEachDriver((driver) => {
+  test('a list or an object is no value of a column of text, wherever it is given', async () => {
+    const { User } = await filled(driver)
+    const ann = await User.where({ name: 'Ann' }).one()
+    for (const name of [['Ann'], { a: 'Ann' }, []] as unknown as string[]) {
+      const calls: Record<string, () => unknown> = {
+        create: () => User.create({ name }),
+        createMany: () => User.createMany([{ name }, { name }]),
+        upsert: () => User.upsert({ id: 1, name }),
+        update: () => ann.update({ name }).apply(),
+        'update of many': () => User.update({ name }).everyRow().apply(),
+      }
+      for (const [method, call] of Object.entries(calls))
+        expect([method, await failure(call)]).toMatchObject([
+          method,
+          {
+            name: 'ParameterError',
+            clientError: true,
+            message: expect.stringMatching(/'name' is (a list|an object), not text/),
+          },
+        ])
+    }
+    expect(await failure(() => User.where({ name: { a: 1 } as never }).count())).toMatchObject({ clientError: true })
+    expect(ann.name).toBe('Ann')
+    expect(await User.where({ name: 'Ann' }).count()).toBe(1)
+  })
+
+  test('load() has no names that each object has by itself', async () => {
+    const { User, Team } = await filled(driver)
+    for (const name of ['valueOf', 'toString', 'hasOwnProperty', 'constructor', '__proto__'])
+      expect(await failure(() => Team.load(JSON.parse(`{ "${name}": null }`) as never))).toMatchObject({
+        message: expect.stringContaining(`would overwrite Team.${name}`),
+      })
+    const [team] = await Team.query().load(Team.load({ then: many(User) } as never))
+    expect(Array.isArray((team as unknown as { then: unknown }).then)).toBe(true)
+  })
+
+  test.each(['joined', 'select-in'] as const)(
+    'a cursor of %s objects takes whole numbers, and ends with close()',
+    async (strategy) => {
+      const { User, Team } = await filled(driver)
+      const iterate = () =>
+        Team.query()
+          .orderBy(Team.c.id)
+          .load(Team.load({ users: many(User) }), { strategy })
+          .iterate()
+      const cursor = iterate()
+      for (const count of [-1, 1.5, Number.NaN, '2' as never]) {
+        expect(await caught(cursor.read(count))).toMatchObject({
+          name: 'UsageError',
+          message: expect.stringContaining('read()'),
+        })
+        expect(await caught(cursor.skip(count))).toMatchObject({
+          name: 'UsageError',
+          message: expect.stringContaining('skip()'),
+        })
+      }
+      expect(await cursor.read(1)).toHaveLength(1)
+      await cursor.close()
+
+      for (const call of [() => cursor.read(), () => cursor.read(1), () => cursor.skip(1)])
+        expect(await caught(call())).toMatchObject({
+          name: 'TransactionStateError',
+          message: expect.stringContaining('closed'),
+        })
+    },
+  )
+
   test.each(Object.keys(filters))(
     'the filter of %s is a plain object or a condition, and nothing else',
     async (method) => {

@@ -222,7 +222,7 @@ forEachDriver((driver) => {
       .load(Post.load({ row: Row.on(sql`${Row.c.author} = 1 and ${Row.c.id} is null`) }))
       .one()
     expect(lost.row?.author).toBe(1)
-    expect(thrownBy(() => Row.query().limit(1).page())).toMatchObject({
+    expect(await caught(Row.query().limit(1).page())).toMatchObject({
       message: expect.stringMatching(/needs a primary key/),
     })
     // @ts-expect-error there is no key to get one by
@@ -261,9 +261,9 @@ forEachDriver((driver) => {
 
     const several = Author.query().join(Post).load(Author.distinct()).orderBy(Post.c.score).limit(1)
     expect(thrownBy(() => several.after('[]'))).toMatchObject({ message: expect.stringMatching(/one place each/) })
-    expect(thrownBy(() => several.page())).toMatchObject({ message: expect.stringMatching(/one place each/) })
+    expect(await caught(several.page())).toMatchObject({ message: expect.stringMatching(/one place each/) })
     const named = Author.query().load(Author.distinct(Author.c.name)).limit(1)
-    expect(thrownBy(() => named.page())).toMatchObject({ message: expect.stringMatching(/the primary key/) })
+    expect(await caught(named.page())).toMatchObject({ message: expect.stringMatching(/the primary key/) })
     expect(await caught(Author.query().groupBy(Author.c.id).forUpdate())).toMatchObject({
       name: 'UsageError',
       message: expect.stringMatching(/forUpdate\(\) and groupBy\(\)/),

@@ -5,7 +5,7 @@ import { integer, pgTable, primaryKey, serial, text, timestamp } from 'drizzle-o
 import { describe, expect, test } from 'vitest'
 import { UsageError } from 'genever'
 import { many, Model, type ModelQuery } from 'genever/models'
-import { thrownBy } from '../support/caught.ts'
+import { caught, thrownBy } from '../support/caught.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
 
 // oxlint-disable-next-line typescript/explicit-function-return-type -- what the models infer
@@ -133,10 +133,27 @@ forEachDriver((driver) => {
     expect(Object.keys(first.rows[0] ?? {})).toEqual(['b', 'n'])
   })
 
+  test('of objects that a join gives several times are refused: a page would end between two of them', async () => {
+    const { Item, Team } = await filled(driver)
+    const joined = Team.query().join(Item)
+    for (const query of [joined, joined.leftJoin(Item), Team.query().leftJoin(Item, eq(Item.c.teamId, Team.c.id))]) {
+      const refused = { name: 'UsageError', message: expect.stringMatching(/once for each Item .*some\(Team, Item\)/) }
+      expect(await caught(query.limit(1).page())).toMatchObject(refused)
+      const separate = query.load(Team.load({ items: many(Item) }), { strategy: 'select-in' })
+      expect(await caught((async () => separate.iterate().read())())).toMatchObject(refused)
+    }
+
+    const pages = joined.groupBy(Team.c.id).limit(1)
+    const { rows, cursor } = await pages.page()
+    const next = await pages.after(cursor).page()
+    expect([...rows, ...next.rows].map(({ name }) => name)).toEqual(['red', 'blue'])
+    expect((await Item.query().join(Team).limit(1).page()).rows).toHaveLength(1)
+  })
+
   test('several keys in one expression are refused', async () => {
     const { Item } = await filled(driver)
     for (const by of [sql`${Item.c.n} desc, ${Item.c.b}`, sql.join([asc(Item.c.n), desc(Item.c.b)], sql`, `)])
-      expect(thrownBy(() => Item.query().orderBy(by).limit(2).page())).toMatchObject({
+      expect(await caught(Item.query().orderBy(by).limit(2).page())).toMatchObject({
         name: 'UsageError',
         message: expect.stringMatching(/has one key in each expression/),
       })

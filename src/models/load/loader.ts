@@ -168,7 +168,7 @@ function childrenOf(source: Source, map: Map): ChildNode[] {
   if (!isPlain(map)) throw new UsageError('load() takes a plain object of names and loaders, such as { team: Team }.')
   const members = membersOf(map)
   for (const [key] of members)
-    if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key))
+    if (meta.byKey.has(key) || meta.properties.has(key) || reserved.has(key) || key in Object.prototype)
       throw new UsageError(`load({ ${key} }) would overwrite ${modelName(model)}.${key}: choose another name.`)
   return members.map(([key, loader]) => childOf(key, loader))
 }

@@ -1,7 +1,8 @@
 // Objects of a query as they come, by the server's cursor. Further statements for their parts need the connection that a cursor would
 // hold, so such objects come page by page.
 import type { CursorOptions } from '../../engine/query/query-options.ts'
-import { UsageError } from '../../errors/index.ts'
+import { checkCount } from '../../engine/query/query-terms.ts'
+import { TransactionStateError, UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { asQuery, type Statement } from '../../sql/statement.ts'
 import { BatchLoop, RowLoop, Turns } from '../../util/loop.ts'
@@ -29,6 +30,7 @@ class PageCursor<R> implements ModelCursor<R> {
   readonly #size: number
   #ready: R[] = []
   #ended = false
+  #closed = false
   readonly #turns = new Turns()
 
   constructor(rows: PageRows, size = 100) {
@@ -39,19 +41,24 @@ class PageCursor<R> implements ModelCursor<R> {
   read(): Promise<R | undefined>
   read(count: number): Promise<R[]>
   read(count?: number): Promise<R | undefined | R[]> {
-    return this.#inTurn<R | undefined | R[]>(async () =>
-      count === undefined ? (await this.#take(1))[0] : this.#take(count),
-    )
+    return this.#inTurn<R | undefined | R[]>(async () => {
+      if (count === undefined) return (await this.#take(1))[0]
+      checkCount(count, 'read()')
+      return this.#take(count)
+    })
   }
 
   skip(count: number): Promise<number> {
-    return this.#inTurn(async () => (await this.#take(count)).length)
+    return this.#inTurn(async () => {
+      checkCount(count, 'skip()')
+      return (await this.#take(count)).length
+    })
   }
 
   close(): Promise<void> {
     return this.#inTurn(async () => {
       this.#ready = []
-      this.#ended = true
+      this.#closed = true
       await this.#rows.close()
     })
   }
@@ -90,6 +97,8 @@ class PageCursor<R> implements ModelCursor<R> {
   }
 
   async #take(count: number): Promise<R[]> {
+    if (this.#closed)
+      throw new TransactionStateError('This cursor has been closed. Call iterate() again for another one.')
     while (this.#ready.length < count && !this.#ended) {
       const rows = await this.#rows.read(this.#size)
       if (rows.length < this.#size) this.#ended = true

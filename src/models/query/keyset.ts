@@ -10,6 +10,8 @@ import { asTyped } from '../meta/decode.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { isSelected } from '../meta/selected.ts'
 import { columnsIn } from '../load/columns.ts'
+import { Joins } from '../load/join-list.ts'
+import { titleOf } from '../load/joins.ts'
 import { asText, qualifierOf, type Source } from '../load/source.ts'
 import { modelName } from '../meta/model-meta.ts'
 import type { QueryState } from './state.ts'
@@ -26,11 +28,13 @@ export interface KeysetKey extends OrderKey {
 
 /**
  * The keys of the query's order, the primary key last so that no two rows are equal.
- * @throws {UsageError} without a primary key, and where an object of a distinct() would have several places in the order.
+ * @throws {UsageError} without a primary key, and where an object would have several places in the order.
  */
-export function keysetOf({ orderBy, meta, source, model, loader }: QueryState): KeysetKey[] {
+export function keysetOf(state: QueryState): KeysetKey[] {
+  const { orderBy, meta, source, model, loader } = state
   if (meta.primaryKey.length === 0)
     throw new UsageError(`Keyset pagination needs a primary key, and ${modelName(model)} has none.`)
+  checkJoins(state)
   const words = source.dialect.models
   const keys = orderBy.map((by) => orderKeyOf(by, source)).map((key) => ({ ...key, by: operand(key.by) }))
   const known = new Set(keys.map(({ by }) => render(by).sql))
@@ -55,6 +59,18 @@ export function keysetOf({ orderBy, meta, source, model, loader }: QueryState): 
     held: words.pageKeys === null ? null : heldOf(key.by, words.pageKeys),
     usual: key.nullsFirst === (key.descending !== words.nullsFirst),
   }))
+}
+
+/** @throws {UsageError} where a join gives an object several times, of which a page would end between two. */
+function checkJoins({ joins, source, groupBy, loader }: QueryState): void {
+  if (joins.length === 0 || groupBy.length > 0 || (loader?.kind === 'model' && loader.by !== null)) return
+  const all = new Joins(source, joins)
+  const several = joins.find((join) => all.hasSeveral(source, join.source.id))
+  if (several === undefined) return
+  const [one, other] = [titleOf(source), titleOf(several.source)]
+  throw new UsageError(
+    `Pages of ${one} need objects that come once, and the join gives each ${one} once for each ${other} that it has. Ask for those that have some by where(some(${one}, ${other})), or add groupBy() or distinct().`,
+  )
 }
 
 function isNeverNull(by: Column | SQL, source: Source): boolean {

@@ -131,7 +131,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.#with({ where: [...this.#state.where, condition] })
   }
 
-  page(given?: CallOptions | Handle): Promise<Page<R>> {
+  async page(given?: CallOptions | Handle): Promise<Page<R>> {
     const options = this.#call(given, 'page()')
     const state = this.#state
     if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')

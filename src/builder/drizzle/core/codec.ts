@@ -15,6 +15,7 @@ import { readTime } from '../../../mysql/time-text.ts'
 import { timestamp } from '../../../postgres/type-table.ts'
 import { exactText, isKey, ofText } from './exact-time.ts'
 import { isJsonType } from './render.ts'
+import { isPlain } from '../../../util/options.ts'
 import { arrayDimensions, type DimensionsLike } from './dimensions.ts'
 
 /** Structural: a PostgreSQL column of either version. */
@@ -122,6 +123,13 @@ export function isTime({ columnType }: ColumnLike): boolean {
 /** The parameter of a value; SQL expressions are not given here. @throws {ParameterError} for what JSON cannot say. */
 export function encode(column: ColumnLike, value: unknown, name: string = column.name): unknown {
   if (value === null || value === undefined) return value
+  if (typeof value === 'object' && texts.test(column.columnType) && !isArrayColumn(column)) checkText(value, name)
+  return encodeValue(column, value, name)
+}
+
+/** An element of an array may be an array: PostgreSQL has as many dimensions as it is given. */
+function encodeValue(column: ColumnLike, value: unknown, name: string): unknown {
+  if (value === null || value === undefined) return value
   const { columnType } = column
   if (columnType === 'PgTimestamp' || columnType === 'PgDate') return dateParameter(column, value)
   if (columnType.startsWith('MySql')) return encodeMysql(column, value, name)
@@ -129,10 +137,21 @@ export function encode(column: ColumnLike, value: unknown, name: string = column
   return isArrayColumn(column) ? encodeArray(column, value, name) : column.mapToDriverValue(value)
 }
 
+const texts =
+  /^(?:Pg(?:Text|Varchar|Char)|MySql(?:Char|VarChar|(?:Tiny|Medium|Long)?Text|EnumColumn|EnumObjectColumn|\w*String))$/
+
+/** A list would become the text of an array in one statement, and JSON in another; an object would become JSON. */
+function checkText(value: object, name: string): void {
+  if (Array.isArray(value) || isPlain(value))
+    throw new ParameterError(
+      `The value of column '${name}' is ${Array.isArray(value) ? 'a list' : 'an object'}, not text.`,
+      { clientError: true },
+    )
+}
+
 const mysqlWhole = /^MySql(?:(?:Tiny|Small|Medium)?Int|BigInt\w*|Serial|Year)$/
 const mysqlReal = /^MySql(?:Double|Float|Real)$/
 const mysqlDecimal = /^MySqlDecimal/
-const mysqlText = /^MySql(?:Char|VarChar|(?:Tiny|Medium|Long)?Text|EnumColumn|EnumObjectColumn|\w*String)$/
 
 /**
  * MySQL compares values of unlike types by what they have in common: the text 'abc' equals the number 0. So a value has to be of the
@@ -154,7 +173,7 @@ function encodeMysql(column: ColumnLike, value: unknown, name: string): unknown 
     if (numberText.test(value)) return Number(value)
     throw new ParameterError(`The value of column '${name}' is text, not a number.`, { clientError: true })
   }
-  if (mysqlText.test(columnType) && /^(?:number|bigint|boolean)$/.test(typeof value))
+  if (texts.test(columnType) && /^(?:number|bigint|boolean)$/.test(typeof value))
     throw new ParameterError(`The value of column '${name}' is a ${typeof value}, not text.`, { clientError: true })
   return column.mapToDriverValue(value)
 }
@@ -189,7 +208,7 @@ function encodeArray(column: ColumnLike, value: unknown, name: string = column.n
       throw new ParameterError(`A list for column '${name}' has an element that is undefined: pass null for NULL.`)
     return depth > 0 && Array.isArray(item)
       ? item.map((inner: unknown) => write(inner, depth - 1))
-      : encode(element, item, name)
+      : encodeValue(element, item, name)
   }
   return arrayText(write(value, dimensionsOf(column)) as unknown[], plainText)
 }
