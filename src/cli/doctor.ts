@@ -19,7 +19,7 @@ const trials = 20
 /** The exit code. */
 export async function runDoctor(project: Project, flags: DoctorFlags, terminal: Terminal): Promise<number> {
   const processes =
-    flags.processes === undefined ? (project.config.processes ?? 1) : numberOf('--processes', flags.processes)
+    flags.processes === undefined ? (project.config.processes ?? 1) : numberOf('--processes', flags.processes, 1)
   const findings: Finding[] = [versions()]
   try {
     const started = clock.now()

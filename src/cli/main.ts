@@ -2,6 +2,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { CommandLineError, GeneverError, InvalidOptionError, InvalidUrlError } from '../errors/index.ts'
 import { clock } from '../util/clock.ts'
+import { nearest } from '../util/options.ts'
 import { type Command, commands, helpOf, mainHelp } from './help.ts'
 import { loadProject, ownVersion, type Project } from './project.ts'
 import { Terminal } from './terminal.ts'
@@ -98,9 +99,18 @@ function parsed(command: Command, args: readonly string[]): Flags {
     return parseArgs({ args: [...args], options: optionsOf[command], strict: true, allowPositionals: false })
       .values as Flags
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new CommandLineError(`${message.split('. ')[0]}. See: genever ${command} --help.`, { cause })
+    throw new CommandLineError(`${problemOf(cause, optionsOf[command])} See: genever ${command} --help.`, { cause })
   }
+}
+
+/** In one sentence: Node adds how a value that begins with a dash could be written. */
+function problemOf(cause: unknown, options: Options): string {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const [, valued] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument/.exec(message) ?? []
+  if (valued !== undefined) return `${valued} needs a value.`
+  const [, unknown = ''] = /^Unknown option '--([^']*)'/.exec(message) ?? []
+  const near = nearest(unknown, Object.keys(options))
+  return `${message.split(/\.\s/)[0]}.${near === undefined ? '' : ` Did you mean --${near}?`}`
 }
 
 function failed(error: unknown, terminal: Terminal): number {

@@ -74,7 +74,7 @@ async function optionsOf({ db, migrations }: Project, flags: MigrateFlags): Prom
     folder,
     ...(flags.schemas === undefined ? {} : { schemas: schemasOf(flags.schemas) }),
     ...(flags.tenants === true ? await allTenants(db, flags) : {}),
-    ...(flags.concurrency === undefined ? {} : { concurrency: numberOf('--concurrency', flags.concurrency) }),
+    ...(flags.concurrency === undefined ? {} : { concurrency: numberOf('--concurrency', flags.concurrency, 1) }),
     ...(flags['keep-going'] === true ? { onError: 'continue' as const } : {}),
     ...(flags.allow === undefined ? {} : { allow: flags.allow.split(',') as ('changed' | 'missing')[] }),
     ...(flags.baseline === undefined ? {} : { baseline: flags.baseline }),
@@ -107,10 +107,12 @@ function schemasOf(text: string): readonly string[] | RegExp {
   }
 }
 
-export function numberOf(flag: string, text: string): number {
+export function numberOf(flag: string, text: string, least: number = 0): number {
   const number = Number(text)
-  if (text.trim() === '' || !Number.isInteger(number) || number < 0)
-    throw new CommandLineError(`${flag} takes a whole number, not ${JSON.stringify(text.slice(0, 40))}.`)
+  if (text.trim() === '' || !Number.isInteger(number) || number < least)
+    throw new CommandLineError(
+      `${flag} takes a whole number of at least ${least}, not ${JSON.stringify(text.slice(0, 40))}.`,
+    )
   return number
 }
 
@@ -126,7 +128,8 @@ function printReport(report: MigrateReport, dryRun: boolean, terminal: Terminal)
       `${terminal.style('green', '=')} ${nameOf(place)}${file} ${terminal.style('dim', dryRun ? 'would be recorded, not run' : 'recorded, not run')}`,
     )
   for (const { file, ms, statements, ...place } of applied) {
-    const took = dryRun ? `${statements.length} statements` : `${ms.toFixed(0)} ms`
+    const { length } = statements
+    const took = dryRun ? `${length} ${length === 1 ? 'statement' : 'statements'}` : `${ms.toFixed(0)} ms`
     terminal.print(
       `${terminal.style('green', dryRun ? '+' : '✓')} ${nameOf(place)}${file} ${terminal.style('dim', took)}`,
     )

@@ -4,7 +4,7 @@ import type { ManualTransaction } from '../engine/transaction/transaction.ts'
 import type { Row } from '../engine/query/executor.ts'
 import type { TenantStay } from '../db/places.ts'
 import { CommandLineError } from '../errors/index.ts'
-import { pathOf, schemasOf } from '../migrations/targets.ts'
+import { pathOf, wrongSchema } from '../migrations/targets.ts'
 import { inRoot } from '../util/context.ts'
 import type { Project } from './project.ts'
 
@@ -60,7 +60,10 @@ export class ShellSession {
       const stay = await inRoot(() => db.enterTenant(name === '' ? null : tenantOf(name)))
       this.#stay?.end()
       this.#stay = stay
-    } else if (name !== '') await inRoot(() => schemasOf(db, { folder: '', schemas: [name] }))
+    } else if (name !== '') {
+      const wrong = await inRoot(() => wrongSchema(db, [name]))
+      if (wrong !== null) throw new CommandLineError(`${wrong}. Name a schema that is there.`)
+    }
     this.#tenant = name === '' ? null : name
     return undefined
   }

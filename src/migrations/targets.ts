@@ -101,19 +101,29 @@ export async function withAllSchemas(db: Db, options: MigrateOptions): Promise<M
 /** `[null]` where none are named. @throws {MigrationError} for one that is not there, or cannot be a tenant's. */
 export async function schemasOf(db: Db, { schemas }: MigrateOptions): Promise<(string | null)[]> {
   if (schemas === undefined) return [null]
-  const there = await db.all<{ name: string }>(doneSql.schemas, [], unconverted)
-  const names = new Set(there.map(({ name }) => name))
   if (schemas instanceof RegExp)
-    return [...names].filter((name) => refusal(name) === null && name.search(schemas) !== -1).toSorted()
+    return [...(await schemasThere(db))]
+      .filter((name) => refusal(name) === null && name.search(schemas) !== -1)
+      .toSorted()
   const wanted = typeof schemas === 'function' ? await schemas() : schemas === 'all' ? [] : schemas
-  for (const name of wanted) {
-    const wrong = refusal(name) ?? (names.has(name) ? null : 'does not exist: a search path would ignore it')
-    if (wrong !== null)
-      throw new MigrationError(`The schema ${JSON.stringify(name)} ${wrong}. Nothing was applied.`, {
-        outcome: 'not_started',
-      })
-  }
+  const wrong = await wrongSchema(db, wanted)
+  if (wrong !== null) throw new MigrationError(`${wrong}. Nothing was applied.`, { outcome: 'not_started' })
   return [...new Set(wanted)]
+}
+
+/** Why one of these schemas cannot be a tenant's, as a sentence without its end; null: they all can. */
+export async function wrongSchema(db: Db, wanted: readonly string[]): Promise<string | null> {
+  const there = await schemasThere(db)
+  for (const name of wanted) {
+    const wrong = refusal(name) ?? (there.has(name) ? null : 'does not exist: a search path would ignore it')
+    if (wrong !== null) return `The schema ${JSON.stringify(name)} ${wrong}`
+  }
+  return null
+}
+
+async function schemasThere(db: Db): Promise<ReadonlySet<string>> {
+  const rows = await db.all<{ name: string }>(doneSql.schemas, [], unconverted)
+  return new Set(rows.map(({ name }) => name))
 }
 
 /** Whether all connections of an engine are views of one now. */

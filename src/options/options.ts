@@ -100,8 +100,36 @@ function everyCheck(): Checks<EngineOptions> {
   return Object.assign(checks, common) as Checks<EngineOptions>
 }
 
-/** What other packages call it. */
 const namesOfUrl: ReadonlySet<string> = new Set(['url', 'uri', 'dsn', 'connectionString'])
+
+/** Our options, and what other packages call them: a name that resembles one of ours by chance would send its user there. */
+const namesElsewhere: ReadonlyMap<string, string> = new Map(
+  [
+    ['database', 'dbname'],
+    ['user', 'username'],
+    ['pool.min', 'poolMinSize'],
+    ['pool.max', 'poolSize poolMaxSize connectionLimit'],
+    ['pool.acquireTimeoutMs', 'connectionTimeoutMillis'],
+    ['pool.connectTimeoutMs', 'connectTimeout connect_timeout'],
+    ['pool.idleTimeoutMs', 'idleTimeoutMillis idleTimeout idle_timeout'],
+    ['pool.maxLifetimeMs', 'maxLifetimeSeconds max_lifetime'],
+    ['query.timeoutMs', 'query_timeout'],
+    ['transactionIdleTimeoutMs', 'idle_in_transaction_session_timeout'],
+    ['settings', 'statement_timeout lock_timeout search_path schema options'],
+    ['applicationName', 'application_name'],
+    ['ssl', 'sslmode tls'],
+    ['echo', 'log logger logging debug'],
+  ].flatMap(([ours = '', theirs = '']) => theirs.split(' ').map((name) => [name, ours] as const)),
+)
+
+/** A problem with an option, with ours in its message where another package has it by that name. */
+function knownElsewhere(problem: OptionProblem): OptionProblem {
+  const { name } = problem
+  if (namesOfUrl.has(name))
+    return { name, problem: 'is none: a URL stands in front of the options, as in createDb(url, options)' }
+  const near = namesElsewhere.get(name)
+  return near === undefined || !('known' in problem) ? problem : Object.assign(problem, { near })
+}
 
 /** Which options name the database: given twice they must agree, so that nobody ends up in another one. */
 const identity = ['driver', 'host', 'port', 'user', 'password', 'database', 'directory', 'memory'] as const
@@ -126,9 +154,7 @@ function resolve(source: string | EngineOptions | undefined, options: EngineOpti
   const url = typeof source === 'string' ? parseUrl(source) : undefined
   const first = typeof source === 'string' ? fromUrl(url as ParsedUrl) : pick<EngineOptions>(source, checks, problems)
   const merged = merge(first, pick<EngineOptions>(options, checks, problems), problems)
-  for (const [at, { name }] of problems.entries())
-    if (namesOfUrl.has(name))
-      problems[at] = { name, problem: 'is none: a URL stands in front of the options, as in createDb(url, options)' }
+  for (const [at, problem] of problems.entries()) problems[at] = knownElsewhere(problem)
   const driver = findDriver(url, merged, problems)
   const server = findServer(merged, url, driver, problems)
   const { given } = server

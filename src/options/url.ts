@@ -5,7 +5,7 @@ import type { Descriptor, Place, Said, UrlParameters } from '../driver/descripto
 import { hasControl, hostName, isIPv6, portOf } from '../driver/option-checks.ts'
 import { drivers } from '../driver/registry.ts'
 import { InvalidUrlError } from '../errors/index.ts'
-import { bare } from '../util/options.ts'
+import { bare, nearest } from '../util/options.ts'
 
 export interface ParsedUrl extends Omit<Said, 'hosts' | 'addresses' | 'ports'> {
   /** The name of the driver of its scheme. */
@@ -62,8 +62,13 @@ export function parseUrl(text: string): ParsedUrl {
   const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/i.exec(text) ?? []
   const driver = drivers.byScheme(scheme.toLowerCase())
   if (driver === undefined) throw invalid(`it starts with none of ${schemes()}${schemeAdvice(text)}`)
+  const wrong = invalidFor(scheme.toLowerCase(), driver)
   return Object.freeze(
-    bare(driver.where === 'directory' ? parseDirectory(driver, scheme.toLowerCase(), rest) : parseServer(driver, rest)),
+    bare(
+      driver.where === 'directory'
+        ? parseDirectory(driver, scheme.toLowerCase(), rest, wrong)
+        : parseServer(driver, rest, wrong),
+    ),
   )
 }
 
@@ -87,12 +92,20 @@ export function formatTarget(target: Target): string {
   return `${scheme}://${who}${where}${path}${socket ? `?host=${host}` : ''}`
 }
 
-function invalid(problem: string): InvalidUrlError {
-  return new InvalidUrlError(
-    `The database URL is not valid: ${problem}. Expected: postgres://user:password@host:port/database?option=value, ` +
-      'with special characters percent-encoded.',
-  )
+/** Names the form of the scheme. */
+function invalidFor(scheme: string, { where }: Pick<Descriptor, 'where'>): Wrong {
+  const form =
+    where === 'directory'
+      ? `${scheme}://memory, ${scheme}://memory/name or ${scheme}:./directory`
+      : `${scheme}://user:password@host:port/database?option=value`
+  return (problem) =>
+    new InvalidUrlError(
+      `The database URL is not valid: ${problem}. Expected: ${form}, with special characters percent-encoded.`,
+    )
 }
+
+/** For a text whose scheme is not known. */
+const invalid: Wrong = invalidFor('postgres', { where: 'server' })
 
 function invalidKeywords(problem: string): InvalidUrlError {
   return new InvalidUrlError(
@@ -101,44 +114,44 @@ function invalidKeywords(problem: string): InvalidUrlError {
   )
 }
 
-function parseDirectory({ name: driver }: Descriptor, scheme: string, rest: string): ParsedUrl {
-  if (rest.includes('?'))
-    throw invalid(`${scheme}: takes no options in the URL; a "?" in a directory is written as %3F`)
+function parseDirectory({ name: driver }: Descriptor, scheme: string, rest: string, wrong: Wrong): ParsedUrl {
+  if (rest.includes('?')) throw wrong(`${scheme}: takes no options in the URL; a "?" in a directory is written as %3F`)
   if (rest === '//memory') return { driver, memory: true }
-  if (rest.startsWith('//memory/')) return { driver, memory: decode(rest.slice('//memory/'.length), 'name') }
+  if (rest.startsWith('//memory/')) return { driver, memory: decode(rest.slice('//memory/'.length), 'name', wrong) }
   if (rest.startsWith('//'))
-    throw invalid(`after ${scheme}:// comes memory or memory/name; a directory is written ${scheme}:./directory`)
+    throw wrong(`after ${scheme}:// comes memory or memory/name; a directory is written ${scheme}:./directory`)
   if (rest === 'memory')
-    throw invalid(`a database in memory is written ${scheme}://memory, a directory of this name ./memory`)
-  return { driver, directory: decode(rest, 'directory') }
+    throw wrong(`a database in memory is written ${scheme}://memory, a directory of this name ./memory`)
+  return { driver, directory: decode(rest, 'directory', wrong) }
 }
 
-function parseServer({ name: driver, url: parameters }: Descriptor, rest: string): ParsedUrl {
+function parseServer({ name: driver, url: parameters }: Descriptor, rest: string, wrong: Wrong): ParsedUrl {
   const [, authority, path = '', query = ''] = /^\/\/([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(rest) ?? []
-  if (authority === undefined) throw invalid('after the scheme comes //')
+  if (authority === undefined) throw wrong('after the scheme comes //')
   // Otherwise a password with an unescaped "/" or "?" would be taken for a host, a database or an option.
   if (path.includes('@') || query.includes('@'))
-    throw invalid(
+    throw wrong(
       'there is an "@" behind the first "/" or "?"; write "/" in a password as %2F, "?" as %3F, other "@" as %40',
     )
-  if (path.includes('/')) throw invalid('the name of the database contains a "/"; write it as %2F')
+  if (path.includes('/')) throw wrong('the name of the database contains a "/"; write it as %2F')
   const parts = authority.split('@')
   if (parts.length > 2)
-    throw invalid('there is more than one "@" in front of the host; write those of user and password as %40')
+    throw wrong('there is more than one "@" in front of the host; write those of user and password as %40')
   const [login = '', place = ''] = parts.length === 2 ? parts : ['', authority]
   const colon = login.indexOf(':')
   const user = colon === -1 ? login : login.slice(0, colon)
-  const password = colon === -1 ? '' : decodeOptional(login.slice(colon + 1), 'password')
-  const said = readPairs(pairsIn(query), parameters ?? noParameters, {
-    ...parsePlaces(place),
-    user: decodeOptional(user, 'user'),
-    database: decodeOptional(path, 'database'),
+  const password = colon === -1 ? '' : decodeOptional(login.slice(colon + 1), 'password', wrong)
+  const named: Said = {
+    ...parsePlaces(place, wrong),
+    user: decodeOptional(user, 'user', wrong),
+    database: decodeOptional(path, 'database', wrong),
     password: password === '' || password === undefined ? undefined : () => password,
-  })
-  return { driver, ...withPlaces(said) }
+  }
+  const said = readPairs(pairsIn(query, wrong), parameters ?? noParameters, named, wrong)
+  return { driver, ...withPlaces(said, wrong) }
 }
 
-function withPlaces(said: Said, wrong: Wrong = invalid): Omit<ParsedUrl, 'driver'> {
+function withPlaces(said: Said, wrong: Wrong): Omit<ParsedUrl, 'driver'> {
   const { hosts: _hosts, addresses: _addresses, ports: _ports, ...url } = said
   return { ...url, ...whereOf(said, wrong) }
 }
@@ -175,8 +188,8 @@ function whereOf(said: Said, wrong: Wrong): Pick<ParsedUrl, 'host' | 'port' | 'p
   return { host: first?.host, port: first?.port }
 }
 
-function parsePlaces(authority: string): Pick<Said, 'hosts' | 'ports'> {
-  const places = authority.split(',').map(parsePlace)
+function parsePlaces(authority: string, wrong: Wrong): Pick<Said, 'hosts' | 'ports'> {
+  const places = authority.split(',').map((each) => parsePlace(each, wrong))
   if (places.length === 1 && places[0]?.host === undefined && places[0]?.port === undefined) return {}
   const ports = places.map(({ port }) => port)
   const hosts = places.map(({ host }) => host)
@@ -186,44 +199,44 @@ function parsePlaces(authority: string): Pick<Said, 'hosts' | 'ports'> {
   }
 }
 
-function parsePlace(place: string): Place {
+function parsePlace(place: string, wrong: Wrong): Place {
   const parts = /^(?:\[([^[\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(place)
-  if (parts === null) throw invalid('the part with the host is not understood; an IPv6 address is written in brackets')
+  if (parts === null) throw wrong('the part with the host is not understood; an IPv6 address is written in brackets')
   const [, address, name = '', port] = parts
   const raw = address ?? name
-  const host = raw === '' && address === undefined ? undefined : parseHost(decode(raw, 'host'))
-  if (address !== undefined && !isIPv6(host ?? '')) throw invalid('the text in brackets is not an IPv6 address')
-  return { host, port: port === undefined ? undefined : parsePort(port) }
+  const host = raw === '' && address === undefined ? undefined : parseHost(decode(raw, 'host', wrong), wrong)
+  if (address !== undefined && !isIPv6(host ?? '')) throw wrong('the text in brackets is not an IPv6 address')
+  return { host, port: port === undefined ? undefined : parsePort(port, wrong) }
 }
 
-function parseHost(host: string): string {
+function parseHost(host: string, wrong: Wrong): string {
   const problem = hostName(host)
-  if (problem !== undefined) throw invalid(`the host ${problem}`)
+  if (problem !== undefined) throw wrong(`the host ${problem}`)
   return host
 }
 
-function parsePort(text: string): number {
+function parsePort(text: string, wrong: Wrong): number {
   const port = portOf(text)
   if (port === undefined)
-    throw invalid(
+    throw wrong(
       'the port is not a number from 1 to 65535, or the password has a special character that is not percent-encoded',
     )
   return port
 }
 
-function decodeOptional(raw: string, what: string): string | undefined {
-  return raw === '' ? undefined : decode(raw, what)
+function decodeOptional(raw: string, what: string, wrong: Wrong): string | undefined {
+  return raw === '' ? undefined : decode(raw, what, wrong)
 }
 
-function decode(raw: string, what: string): string {
+function decode(raw: string, what: string, wrong: Wrong): string {
   let text: string
   try {
     text = decodeURIComponent(raw)
   } catch {
-    throw invalid(`the ${what} has a "%" that does not start an escape; write "%" as %25`)
+    throw wrong(`the ${what} has a "%" that does not start an escape; write "%" as %25`)
   }
-  if (text === '') throw invalid(`the ${what} is empty`)
-  if (hasControl(text)) throw invalid(`the ${what} contains an escaped control character`)
+  if (text === '') throw wrong(`the ${what} is empty`)
+  if (hasControl(text)) throw wrong(`the ${what} contains an escaped control character`)
   return text
 }
 
@@ -231,19 +244,19 @@ function decode(raw: string, what: string): string {
 type Pair = readonly [name: string, value: () => string]
 type Wrong = (problem: string) => InvalidUrlError
 
-function pairsIn(query: string): Pair[] {
+function pairsIn(query: string, wrong: Wrong): Pair[] {
   return query
     .split('&')
     .filter((each) => each !== '')
     .map((pair) => {
       const [, rawName = '', rawValue = ''] = /^([^=]*)=?(.*)$/.exec(pair) ?? []
-      const name = decode(rawName, 'name of an option')
-      return [name, () => decode(rawValue, `value of ${name}`)]
+      const name = decode(rawName, 'name of an option', wrong)
+      return [name, () => decode(rawValue, `value of ${name}`, wrong)]
     })
 }
 
 /** Adds the parameters to what was named in front of them; the same thing may be said twice, but not differently. */
-function readPairs(pairs: readonly Pair[], parameters: UrlParameters, named: Said, wrong: Wrong = invalid): Said {
+function readPairs(pairs: readonly Pair[], parameters: UrlParameters, named: Said, wrong: Wrong): Said {
   const { known, refused } = parameters
   const seen = new Set<string>()
   const problems = new Set<string>()
@@ -255,7 +268,8 @@ function readPairs(pairs: readonly Pair[], parameters: UrlParameters, named: Sai
     const printable = parameter !== undefined || refused.has(name) || (/^[\w.-]{1,40}$/.test(name) && !secret)
     const shownName = printable ? name : 'an option (its name is not shown)'
     if (seen.has(name)) problems.add(`${shownName} is given twice`)
-    else if (parameter === undefined) problems.add(`${shownName} ${refused.get(name) ?? unknownParameter(known)}`)
+    else if (parameter === undefined)
+      problems.add(`${shownName} ${refused.get(name) ?? unknownParameter(shownName, known)}`)
     else {
       const answer = parameter.read(value())
       if ('problem' in answer) problems.add(`${name} ${answer.problem}`)
@@ -269,7 +283,9 @@ function readPairs(pairs: readonly Pair[], parameters: UrlParameters, named: Sai
   return said
 }
 
-function unknownParameter(parameters: ReadonlyMap<string, unknown>): string {
+function unknownParameter(name: string, parameters: ReadonlyMap<string, unknown>): string {
+  const near = nearest(name, [...parameters.keys()])
+  if (near !== undefined) return `is not known; perhaps ${near} is meant`
   return `is not known (there are ${[...parameters.keys()].join(', ')}; settings of the server belong into options=-c%20NAME%3DVALUE)`
 }
 

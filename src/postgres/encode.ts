@@ -258,7 +258,11 @@ function encodeObject(value: object, type: number, position: number, as: Writing
   if (isJson(type)) return json(value, position)
   if (Array.isArray(value)) {
     // The server would take some of them for a date: `{{1},{2,3}}` is the second of January.
-    if (single.has(type)) refuse(position, 'is an array, for a type that is no array')
+    if (single.has(type))
+      refuse(
+        position,
+        `is an array, for a type that is no array: a list of values is compared by = any($${position + 1})`,
+      )
     return array(value, as.book.element(type), position, as)
   }
   if (isBoxedPrimitive(value)) return own(value.valueOf(), position)

@@ -134,7 +134,8 @@ export function safeMessage(fields: ErrorFields, sql: string | undefined): strin
   const { code = '', message: said = '' } = fields
   if (said === '') return `The database refused the statement${code === '' ? '' : ` (SQLSTATE ${code})`}.`
   const safe = withoutValues(said, fields, sql)
-  return `${safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe}${rowOfCopy(fields)}`
+  const short = safe.length > longestMessage ? `${safe.slice(0, longestMessage)}…` : safe
+  return `${short}${rowOfCopy(fields)}${parameterOf(fields)}${placeOfValues(fields)}`
 }
 
 /** The server says so beside its message, and behind it what stood there. */
@@ -145,6 +146,21 @@ function rowOfCopy({ where = '' }: ErrorFields): string {
   const [, line, column] = placeInCopy.exec(where) ?? []
   if (line === undefined) return ''
   return ` (line ${line} of the COPY${column === undefined ? '' : `, column "${column}"`})`
+}
+
+/** The server says so beside its message, in English. */
+const parameterInContext = /^(?:unnamed portal|portal "[^"\n]*") parameter \$(\d+)(?: = |$)/m
+
+/** Whose text the server could not read as a value of the parameter's type. */
+function parameterOf({ where = '' }: ErrorFields): string {
+  const [, number] = parameterInContext.exec(where) ?? []
+  return number === undefined ? '' : ` (parameter $${number})`
+}
+
+/** Advice for a text that has a placeholder where the grammar takes no value, such as `in $1` and `from $1`. */
+function placeOfValues({ code, message = '' }: ErrorFields): string {
+  if (code !== '42601' || !/"\$\d+"/.test(message)) return ''
+  return '. A placeholder stands for one value: write = any(…) for a list, and sql.identifier(name) for the name of a table or column'
 }
 
 /** The quotation marks of the languages the server speaks. */

@@ -296,7 +296,7 @@ const isOne = (known: readonly string[] | undefined): string => (known?.length =
 const quoted = (name: string): string => JSON.stringify(name.slice(0, 60))
 
 /** The known name that differs least, if that is little: in case, by a few letters, or by what follows. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = name.slice(0, 40).toLowerCase()
   let best: string | undefined
   let least = Infinity

@@ -68,7 +68,13 @@ describe('the command', () => {
   test('exits with 2 for wrong usage, and says what there is', async () => {
     const wrong = [
       [['migrat'], 'There is no command "migrat": there are doctor, migrate, status, shell.'],
-      [['doctor', '--jsn'], "Unknown option '--jsn'"],
+      [['doctor', '--jsn'], "Unknown option '--jsn'. Did you mean --json?"],
+      [['doctor', '--url'], '--url needs a value. See: genever doctor --help.'],
+      [['migrate', '--lock-timeout', '-1'], '--lock-timeout needs a value. See: genever migrate --help.'],
+      [
+        ['doctor', '--url', 'postgres://localhost:1/x', '--processes', '0'],
+        '--processes takes a whole number of at least 1, not "0"',
+      ],
       [['doctor', 'extra'], 'extra'],
       [['doctor'], 'No database is known. Write genever.config.ts, set DATABASE_URL, or give --url.'],
       [['doctor', '--config', 'nowhere.mjs'], 'There is no file'],
@@ -144,7 +150,9 @@ describe('migrate and status', () => {
     await project.write(config)
     const before = await project.run(['status', '--json'], app())
     expect([before.code, (JSON.parse(before.stdout) as { pending: unknown[] }).pending.length]).toEqual([1, 2])
-    expect((await project.run(['migrate', '--dry-run'], app())).stdout).toContain('2 would be applied')
+    expect((await project.run(['migrate', '--dry-run'], app())).stdout).toMatch(
+      /^\+ 1_first 2 statements\n\+ 2_second 1 statement\n2 would be applied/,
+    )
     const done = await project.run(['migrate'], app())
 
     expect(done).toMatchObject({ code: 0, stderr: expect.stringContaining('1/2 1_first (statement 1 of 2)') })
@@ -370,7 +378,9 @@ await db.scalar('select count(*) from t')
       `await db.scalar('select 1 / 0')\n.tenant nowhere\n.sql select\nthrow new RangeError('mine')\n7\n`,
     )
 
-    expect(lines.join('\n')).toMatch(/division by zero[^]*"nowhere" does not exist[^]*mine/)
+    expect(lines.join('\n')).toMatch(
+      /division by zero[^]*CommandLineError: The schema "nowhere" does not exist: [^.]*\. Name a schema that is there\.[^]*mine/,
+    )
     expect([code, lines.at(-1)]).toEqual([1, '7'])
   })
 })

@@ -1,6 +1,6 @@
 /** Placeholders in the texts of PostgreSQL: bodies of functions, casts, dollar quotes, arrays, and how many there can be. */
 
-import { ParameterError, sql, UsageError } from 'genever'
+import { ParameterError, QueryError, sql, UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { fake } from '../support/fake.ts'
@@ -89,10 +89,47 @@ forEachDriver((driver) => {
     })
   })
 
+  test('a value that the server cannot read is named by its parameter', async () => {
+    const db = await driver.single()
+    for (const [text, values, message] of [
+      ['select $1::int + $2::int', ['1', 'hunter2'], 'invalid input syntax for type integer: "…" (parameter $2)'],
+      ['select :at::timestamptz', { at: 'hunter2' }, /^invalid input syntax for .*: "…" \(parameter \$1\)$/],
+    ] as const)
+      for (let run = 0; run < 2; run++) {
+        const error = await caught(db.scalar(text, values))
+        expect(error).toBeInstanceOf(QueryError)
+        expect(error.message).toEqual(typeof message === 'string' ? message : expect.stringMatching(message))
+      }
+  })
+
+  test('a placeholder where the grammar takes no value is refused with what to write instead', async () => {
+    const db = await driver.single()
+    for (const [text, values] of [
+      ['select 1 where 1 in $1', [[1, 2]]],
+      ['select * from $1', ['pg_class']],
+    ] as const) {
+      const { message } = await caught(db.all(text, values))
+      expect(message).toContain(
+        'syntax error at or near "$1". A placeholder stands for one value: write = any(…) for a list',
+      )
+    }
+    expect((await caught(db.all('select 1 form x'))).message).not.toContain('placeholder')
+  })
+
   test.each([
-    ['an array', 'date', [[1], [2, 3]], 'is an array, for a type that is no array'],
-    ['an array', 'timestamptz', [new Date(0)], 'is an array, for a type that is no array'],
-    ['an array', 'int4', [1], 'is an array, for a type that is no array'],
+    [
+      'an array',
+      'date',
+      [[1], [2, 3]],
+      'is an array, for a type that is no array: a list of values is compared by = any($1)',
+    ],
+    [
+      'an array',
+      'timestamptz',
+      [new Date(0)],
+      'is an array, for a type that is no array: a list of values is compared by = any($1)',
+    ],
+    ['an array', 'int4', [1], 'is an array, for a type that is no array: a list of values is compared by = any($1)'],
     ['an array', 'bytea', [1, 2], 'is no bytes, for a type that is made of them'],
     ['a date', 'bytea', new Date(0), 'is no bytes, for a type that is made of them'],
     ['an object', 'bytea', { type: 'Buffer', data: [1, 2] }, 'is no bytes, for a type that is made of them'],

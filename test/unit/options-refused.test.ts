@@ -28,6 +28,10 @@ describe('options are refused', () => {
   test.each([
     ['max', /Did you mean "pool\.max"\?/],
     ['acquireTimeoutMs', /Did you mean "pool\.acquireTimeoutMs"\?/],
+    ['dbname', /Did you mean "database"\?/],
+    ['poolSize', /Did you mean "pool\.max"\?/],
+    ['idleTimeoutMillis', /Did you mean "pool\.idleTimeoutMs"\?/],
+    ['logger', /Did you mean "echo"\?/],
     ['url', /a URL stands in front of the options, as in createDb\(url, options\)/],
     ['connectionString', /a URL stands in front of the options/],
   ])('%s, which is another place here, and the message names that', (name, message) => {

@@ -280,6 +280,20 @@ describe('a URL is refused', () => {
       expect(message).toContain(name)
   })
 
+  test.each([
+    ['mysql://h/a/b', 'mysql://user:password@host:port/database?option=value'],
+    ['pg://h:x', 'pg://user:password@host:port/database?option=value'],
+    ['pglite:memory', 'pglite://memory, pglite://memory/name or pglite:./directory'],
+    ['localhost:5432/shop', 'postgres://user:password@host:port/database?option=value'],
+  ])('%s: with the form that its scheme has', (url, form) => {
+    expect(refusal(url)).toContain(`Expected: ${form}, with special characters percent-encoded.`)
+  })
+
+  test('with the nearest option, or all there are', () => {
+    expect(refusal('postgres://h?sslmod=require')).toContain('sslmod is not known; perhaps sslmode is meant')
+    expect(refusal('postgres://h?zzz=1')).toContain('zzz is not known (there are host, hostaddr,')
+  })
+
   test('when it is no string', () => {
     expect(refusal(new URL('postgres://h') as unknown as string)).toContain('it is not a string')
   })
