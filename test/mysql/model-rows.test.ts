@@ -5,6 +5,7 @@ import { many, Model } from 'genever/models'
 import { asc } from 'drizzle-orm'
 import * as d from 'drizzle-orm/mysql-core'
 import { expect, test } from 'vitest'
+import { caught } from '../support/caught.ts'
 import { describeMysql, onFreshMysql } from '../support/mysql.ts'
 
 /** `o`, with a column `ord`, as the rows of keys have in SQL that others write. */
@@ -18,6 +19,7 @@ const notes = d.mysqlTable('notes', {
 })
 
 const schema = [
+  'create table bytes (id binary(4) primary key, more varbinary(9))',
   `create table notes (id int primary key auto_increment, name varchar(20),
     changed timestamp(6) not null default current_timestamp(6) on update current_timestamp(6))`,
   'create table o (id int primary key, ord int)',
@@ -61,6 +63,18 @@ describeMysql('models', () => {
       })
       .catch(() => {})
     expect(note).toMatchObject({ name: 'c', changed: '2000-01-01 00:00:00.000001' })
+  })
+
+  test('bytes that are declared as text are that text, and refused where they are none', async () => {
+    const table = d.mysqlTable('bytes', { id: d.binary({ length: 4 }).primaryKey(), more: d.varbinary({ length: 9 }) })
+    class Bytes extends Model(db, table) {}
+    await db.status("insert into bytes values ('abcd', 'é\uFEFF'), ('efgh', null), (x'00FF0102', 'x')")
+
+    expect(await Bytes.get('abcd')).toMatchObject({ id: 'abcd', more: 'é\uFEFF' })
+    expect(await Bytes.where({ id: 'efgh' }).one()).toMatchObject({ more: null })
+    const error = await caught(Bytes.where({ more: 'x' }).one())
+    expect(error).toMatchObject({ name: 'UsageError', message: expect.stringMatching(/'id' .*binary\(\).*customType/) })
+    expect(await Bytes.select('more').where({ more: 'x' }).one()).toEqual({ more: 'x' })
   })
 
   test('lists of tables, and objects of tables, that are called as parts of a query might be', async () => {

@@ -47,7 +47,7 @@ export class ModelColumn {
     this.isNumbered =
       (column as { readonly autoIncrement?: boolean }).autoIncrement === true || like.columnType === 'MySqlSerial'
     this.isJson = !this.isArray && isJsonType(like.columnType)
-    this.judge = judgeOf(like.columnType)
+    this.judge = this.isArray ? undefined : judgeOf(like.columnType)
     this.isCustom = like.columnType.endsWith('CustomColumn')
   }
 

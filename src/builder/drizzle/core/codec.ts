@@ -1,6 +1,6 @@
 // The codec of one column: how the driver reads its values, and how a value becomes a parameter. Models and DDL use it. Drizzle's own
 // decoding differs between its versions, so columns are told apart by the names of their kinds, which are the same in both.
-import { ParameterError, ProtocolError, UnsafeIntegerError } from '../../../errors/index.ts'
+import { ParameterError, ProtocolError, UnsafeIntegerError, UsageError } from '../../../errors/index.ts'
 import type { ColumnSpec } from '../../../sql/compiled.ts'
 import { DecimalParameter, jsonText } from '../../../sql/parameters.ts'
 import {
@@ -92,7 +92,9 @@ const named = ([x, y]: readonly number[]): unknown => ({ x, y })
 const abc = ([a, b, c]: readonly number[]): unknown => ({ a, b, c })
 
 /** Columns of MySQL whose values only Drizzle knows how to read. */
-const asDrizzleReads = /^MySql(?:CustomColumn|Binary|VarBinary|Blob.*)$/
+const asDrizzleReads = /^MySql(?:CustomColumn|Blob.*)$/
+/** Bytes that Drizzle declares as text. */
+const bytesAsText = /^MySql(?:Binary|VarBinary)$/
 
 /** How the driver reads the column, so that it is what the column's TypeScript type promises. */
 export function decodeOf(column: ColumnLike): Decode {
@@ -109,10 +111,25 @@ export function decodeOf(column: ColumnLike): Decode {
   if (columnType === 'PgCustomColumn')
     return { mode: modeOfType(column.getSQLType()), map: (wire) => column.mapFromDriverValue(wire) }
   if (asDrizzleReads.test(columnType)) return { mode: 'default', map: (wire) => column.mapFromDriverValue(wire) }
+  if (bytesAsText.test(columnType)) return { mode: 'default', map: (wire) => textOfBytes(column, wire) }
   const mode = modes[columnType] ?? 'raw-text'
   if (mode !== 'date' || !isKey(column)) return { mode }
   const read = columnType === 'PgTimestamp' ? timestamp : readTime
   return { mode: 'raw-text', map: (wire) => ofText(read(wire as string), wire as string) }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** @throws {UsageError} for bytes that are no text: others would stand in their place. */
+function textOfBytes({ name, columnType }: ColumnLike, wire: unknown): unknown {
+  if (!(wire instanceof Uint8Array)) return wire
+  try {
+    return utf8.decode(wire)
+  } catch {
+    throw new UsageError(
+      `Column '${name}' has bytes that are no text in UTF-8, and ${columnType === 'MySqlBinary' ? 'binary' : 'varbinary'}() of Drizzle is declared as text. Declare the column by customType<{ data: Buffer }>().`,
+    )
+  }
 }
 
 /** Whether its values are times that a Date holds. */
