@@ -3,7 +3,7 @@
 import { and, asc, count, desc, eq, gt, sql, sum, getTableColumns } from 'drizzle-orm'
 import { pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { sql as sqlTag, UsageError } from 'genever'
-import { literal, type LoadedRow, many, Model, plain } from 'genever/models'
+import { every, literal, type LoadedRow, many, Model, none, plain, some } from 'genever/models'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { caught, thrownBy } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -320,7 +320,7 @@ forEachDriver((driver) => {
     })
 
     test('a model over a subquery', async () => {
-      const { db, User, users } = await filled(driver)
+      const { db, User, users, Team } = await filled(driver)
       const { QueryBuilder } = await import('drizzle-orm/pg-core')
       const older = new QueryBuilder().select().from(users).where(gt(users.age, 25)).as('older')
       const Older = User.inQuery(older)
@@ -330,6 +330,10 @@ forEachDriver((driver) => {
         .orderBy(User.c.id)
 
       expect(bosses.map(({ boss }) => boss?.greet() ?? null)).toEqual([null, 'hi Ann', 'hi Ann', null])
+      const teams = Team.query().orderBy(Team.c.id)
+      expect(names(await teams.where(some(Team, Older, gt(Older.c.age, 35))))).toBe('blue')
+      expect(names(await teams.where(none(Team, Older)))).toBe('empty')
+      expect(names(await teams.where(every(Team, Older, gt(Older.c.age, 35))))).toBe('blue empty')
       expect(db.stats().reserved).toBe(0)
     })
 

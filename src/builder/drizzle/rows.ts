@@ -77,11 +77,17 @@ function build(cells: readonly Cell[], nullable: readonly Group[], row: readonly
     values.push(value)
     const last = path.length - 1
     let node = result
-    for (let depth = 0; depth < last; depth++) node = (node[path[depth] as string] ??= {}) as Row
+    for (let depth = 0; depth < last; depth++) node = memberOf(node, path[depth] as string)
     node[path[last] as string] = value
   }
   for (const { name, first } of nullable) if (values[first] === null) result[name] = null
   return result
+}
+
+/** Its own one: each object has a `constructor`. */
+function memberOf(node: Row, name: string): Row {
+  if (!Object.hasOwn(node, name)) node[name] = {}
+  return node[name] as Row
 }
 
 function decoderOf(field: object): Decoder {

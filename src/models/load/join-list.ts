@@ -153,10 +153,10 @@ export class Joins {
   writeFrom(text: SqlText, operand = false): void {
     const brackets = operand && this.#joins.length > 0
     if (brackets) text.add('(')
-    this.#root.write(text)
+    text.sql(this.#root.from)
     for (const { kind, source, on } of this.#joins) {
       text.add(kind === 'left' ? ' left join ' : ' inner join ')
-      source.write(text)
+      text.sql(source.from)
       text.add(' on ').sql(on)
     }
     if (brackets) text.add(')')

@@ -3,7 +3,6 @@
 import { and, type SQL, sql } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import type { Fragment } from '../../sql/tag.ts'
-import { SqlText } from '../meta/sql-text.ts'
 import { conditionGiven } from '../query/given.ts'
 import type { LoaderLike } from '../types/loader.ts'
 import type { Aliased, AnyModel } from '../types/model.ts'
@@ -19,26 +18,21 @@ type Parent = AnyModel | Aliased<AnyModel>
  * @throws {UsageError} for what is no model, and where no single foreign key says how they belong together.
  */
 export function some(parent: Parent, child: LoaderLike, condition?: SQL | Fragment): SQL<boolean> {
-  return sql<boolean>`exists (${rowsOf(parent, child, condition, 'some()', false)})`
+  return sql<boolean>`exists (${rowsOf(parent, child, condition, 'some()')})`
 }
 
 /** Holds for objects to which none of the others belongs of which the condition holds. Throws as `some`. */
 export function none(parent: Parent, child: LoaderLike, condition?: SQL | Fragment): SQL<boolean> {
-  return sql<boolean>`not exists (${rowsOf(parent, child, condition, 'none()', false)})`
+  return sql<boolean>`not exists (${rowsOf(parent, child, condition, 'none()')})`
 }
 
 /** Holds for objects of which all others that belong to them meet the condition; if none does, it holds. Throws as `some`. */
 export function every(parent: Parent, child: LoaderLike, condition: SQL | Fragment): SQL<boolean> {
-  return sql<boolean>`not exists (${rowsOf(parent, child, conditionGiven(condition, 'every()'), 'every()', true)})`
+  const unmet = sql`(${conditionGiven(condition, 'every()')}) is not true`
+  return sql<boolean>`not exists (${rowsOf(parent, child, unmet, 'every()')})`
 }
 
-function rowsOf(
-  given: Parent,
-  loader: LoaderLike,
-  condition: SQL | Fragment | undefined,
-  method: string,
-  not: boolean,
-): SQL {
+function rowsOf(given: Parent, loader: LoaderLike, condition: SQL | Fragment | undefined, method: string): SQL {
   const parent = sourceOf(given)
   const node = nodeOf(loader)
   if (node.kind !== 'model' || node.children.length > 0 || node.by !== null)
@@ -48,8 +42,5 @@ function rowsOf(
     throw new UsageError(`${method} compares ${source.id} with itself: use alias('name') for one of them.`)
   const related = on ?? conditionOfRelation(relationOf(parent, source, true))
   const own = condition === undefined ? undefined : conditionGiven(condition, method)
-  const from = new SqlText(parent.dialect)
-  source.write(from)
-  if (from.params.length > 0) throw new UsageError(`${method} cannot use a subquery that has values: write it as SQL.`)
-  return sql`select ${sql.raw(parent.dialect.models.nothing)}from ${sql.raw(from.text)} where ${and(related, not && own !== undefined ? sql`(${own}) is not true` : own)}`
+  return sql`select ${sql.raw(parent.dialect.models.nothing)}from ${source.from} where ${and(related, own)}`
 }

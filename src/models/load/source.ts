@@ -9,13 +9,12 @@ import { expressionsOf, withProperties } from '../meta/expressions.ts'
 import { isModel, metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { nameOf } from '../meta/table.ts'
 import { describeType, isPlain } from '../../util/options.ts'
-import type { SqlText } from '../meta/sql-text.ts'
 
 /** How an alias, or a model over a subquery, tells its source. */
 export const sourceSymbol: unique symbol = Symbol('genever.source')
 
 /** `name`: by default the `id`. */
-type Given = Pick<Source, 'id' | 'model' | 'table' | 'columns' | 'write'> & Partial<Pick<Source, 'name' | 'isQuery'>>
+type Given = Pick<Source, 'id' | 'model' | 'table' | 'columns' | 'from'> & Partial<Pick<Source, 'name' | 'isQuery'>>
 
 export class Source {
   /** `"users"`, `"schema"."users"`, `"boss"`. */
@@ -33,10 +32,10 @@ export class Source {
   readonly columns: Readonly<Record<string, Column | SQL>>
   /** Has the rows of a query, which may be fewer than the table's. */
   readonly isQuery: boolean
-  /** Writes it into FROM. */
-  readonly write: (text: SqlText) => void
+  /** How it stands in FROM. */
+  readonly from: SQL
 
-  constructor({ id, name = id, model, table, columns, write, isQuery = false }: Given) {
+  constructor({ id, name = id, model, table, columns, from, isQuery = false }: Given) {
     this.id = id
     this.name = name
     this.model = model
@@ -44,7 +43,7 @@ export class Source {
     this.table = table
     this.dialect = dialectOf(table)
     this.columns = columns
-    this.write = write
+    this.from = from
     this.isQuery = isQuery
   }
 
@@ -78,19 +77,18 @@ export function sourceOf(value: unknown): Source {
 
 function ofTable(id: string, model: ModelLike | null, table: Table, columns: Source['columns']): Source {
   const name = dialectOf(table).quote(nameOf(table))
-  return new Source({ id, name, model, table, columns, write: (text) => text.add(id) })
+  return new Source({ id, name, model, table, columns, from: fragment.raw(id) })
 }
 
 /** The model's table once more, under another name. */
 export function aliasSource(model: ModelLike, name: string): Source {
   const meta = metaOf(model)
-  const write = (text: SqlText): SqlText => text.add(meta.aliased(name))
   return new Source({
     id: meta.dialect.quote(name),
     model,
     table: meta.table,
     columns: expressionsOf(meta, name),
-    write,
+    from: fragment.raw(meta.aliased(name)),
   })
 }
 
@@ -108,13 +106,12 @@ export function subquerySource(model: ModelLike, subquery: object): Source {
   const columns = Object.fromEntries(
     meta.columns.map(({ key, column }) => [key, columnOfQuery(given[key] as Column | SQL.Aliased, column, alias)]),
   )
-  const write = (text: SqlText): SqlText => text.sql(fragment`${subquery as SQL}`)
   return new Source({
     id: meta.dialect.quote(alias),
     model,
     table: meta.table,
     columns: withProperties(meta, columns),
-    write,
+    from: fragment`${subquery as SQL}`,
     isQuery: true,
   })
 }

@@ -53,10 +53,14 @@ export type InsertOf<T extends Table, J> = T extends ViewMark
   ? never
   : Simplify<WithSql<InferInsertModel<T> & JsonIn<J>>>
 
+/** Without generated columns, which are never written. */
 export type SetOf<T extends Table, J> = T extends ViewMark
   ? never
   : Simplify<{
-      [K in keyof (InferSelectModel<T> & JsonOut<J>)]?: (InferSelectModel<T> & JsonOut<J>)[K] | SQL | undefined
+      [K in keyof (InferInsertModel<T> & JsonOut<J>) & keyof (InferSelectModel<T> & JsonOut<J>)]?:
+        | (InferSelectModel<T> & JsonOut<J>)[K]
+        | SQL
+        | undefined
     }>
 
 interface ViewMark {
