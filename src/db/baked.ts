@@ -37,7 +37,7 @@ import {
   toStatement,
   type ToStatement,
 } from '../sql/statement.ts'
-import { Printable, rejected } from '../util/thrown.ts'
+import { attempt, Printable } from '../util/thrown.ts'
 import { type Check, duration, type Checks, readAgain } from '../util/options.ts'
 
 export type { RowLoader } from '../sql/baked.ts'
@@ -204,7 +204,7 @@ class BakedStatement extends Printable {
   }
 
   executeMany(sets: readonly Params[], options?: BakedOptions | Handle): Promise<Status<never>> {
-    return this.#attempt(() => {
+    return attempt(() => {
       const read = options === undefined ? null : callOptions<QueryOptions>(options, runChecks, 'executeMany()')
       return executeMany(this.#on, this.#recipe, sets, this.#merged(read))
     })
@@ -264,7 +264,7 @@ class BakedStatement extends Printable {
     options: BakedOptions | Handle | undefined,
   ): Promise<T> {
     if (options === undefined) return execute(this.#on, cardinality, this.#recipe, params, this.#options)
-    return this.#attempt(() => {
+    return attempt(() => {
       const read = callOptions<QueryOptions>(options, runChecks, cardinality.method)
       return execute(this.#on, cardinality, this.#recipe, params, this.#merged(read))
     })
@@ -275,13 +275,5 @@ class BakedStatement extends Printable {
     const options = this.#options as O | undefined
     if (read === null || options === undefined) return read ?? options
     return readAgain<O>(options, read)
-  }
-
-  #attempt<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return work()
-    } catch (error) {
-      return rejected(error)
-    }
   }
 }

@@ -17,6 +17,7 @@ import {
   needsSource,
   openEngine,
   withEngine,
+  withOwnError,
   withRuntime,
   runtimeOf,
 } from '../engine/open/create-engine.ts'
@@ -341,7 +342,7 @@ export class Db extends Source implements AsyncDisposable {
     if (around === null) this.checkUsable()
     const engine = around ?? this.#engine
     if (engine !== null) return engine.engineHere(whole)
-    return whole ? withRuntime(this.#open(patient), this.#attempt) : this.#open(patient)
+    return withOwnError(whole ? withRuntime(this.#open(patient), this.#attempt) : this.#open(patient))
   }
 
   /** @internal */
@@ -391,9 +392,8 @@ export class Db extends Source implements AsyncDisposable {
 }
 
 /**
- * A `Db` on a URL, on options, or on a function that returns them. It is opened on first use or by `open()`. Without a
- * source it is unbound until `bind()`, which opens its source with these options. Wrong options are reported when it is
- * opened.
+ * A `Db` on a URL, on options, or on a function that returns them. It is opened on first use or by `open()`, which reports wrong
+ * options. Without a source it is unbound until `bind()`, which opens its source with these options.
  */
 export function createDb(...given: [source?: EngineSource | undefined, options?: EngineOptions | undefined]): Db {
   return new Db(...given)

@@ -1,7 +1,7 @@
 // Errors of connections: the pool could not lend one, none could be opened, or one died in use. Thrown by pool, drivers and engine.
 // Errors that the server gives to a statement are in query-error.ts.
 import { poolerAdvice } from './query-error.ts'
-import { GeneverError, type ErrorDetails, type Outcome, UsageError } from './usage-error.ts'
+import { captureStack, GeneverError, type ErrorDetails, type Outcome, UsageError } from './usage-error.ts'
 
 /** The pool did not lend a connection. Outcome: `not_started`. */
 export class PoolError extends GeneverError {
@@ -148,6 +148,16 @@ export function toConnectError(message: string, why: OpeningFailure, details: Co
 }
 
 /**
+ * The error of a connection or pool once more, with the stack of this moment: several callers may wait for the same opening, and each has
+ * its line in the stack of its error. Anything else stays as it is.
+ */
+export function anew(error: unknown): unknown {
+  if (!(error instanceof ConnectError || error instanceof PoolError)) return error
+  const Kind = error.constructor as new (message: string, details: ErrorDetails) => GeneverError
+  return Object.assign(new Kind(error.message, error), error)
+}
+
+/**
  * The error for an answer that could not be read. What was thrown deep inside, where neither the column nor the statement nor the caller is
  * known, becomes one that says all three.
  *
@@ -169,7 +179,7 @@ export function toUnreadError(
   }
   const known = place !== undefined && cause.message.startsWith(place)
   if (place !== undefined && !known) cause.message = `${place} ${cause.message}`
-  if (!known && (place !== undefined || cause.constructor === UsageError)) Error.captureStackTrace(cause, made)
+  if (!known && (place !== undefined || cause.constructor === UsageError)) captureStack(cause, made)
   const own = cause.statement ?? statement
   const members = { outcome, ...(own === undefined ? {} : { statement: own }) }
   for (const [name, value] of Object.entries(members))

@@ -1,5 +1,12 @@
 // Every error of the package, by name. The other layers import from here.
-export { GeneverError, isGeneverError, type ErrorDetails, type ErrorKind, type Outcome } from './usage-error.ts'
+export {
+  captureStack,
+  GeneverError,
+  isGeneverError,
+  type ErrorDetails,
+  type ErrorKind,
+  type Outcome,
+} from './usage-error.ts'
 export {
   AlreadyBoundError,
   CommandLineError,
@@ -35,6 +42,7 @@ export {
 } from './usage-error.ts'
 export {
   AcquireTimeoutError,
+  anew,
   AuthenticationError,
   ConnectError,
   ConnectionLostError,

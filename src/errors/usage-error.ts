@@ -70,7 +70,9 @@ export class GeneverError extends Error {
 
   constructor(message: string, details: ErrorDetails = {}) {
     nameErrors(new.target)
+    const limit = allowOurFrames()
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    limitFrames(limit)
     this.code = new.target.code
     this.retryable = details.retryable ?? new.target.retryable
     this.outcome = details.outcome ?? new.target.outcome
@@ -84,6 +86,33 @@ export class GeneverError extends Error {
   static {
     Object.defineProperty(this.prototype, brand, { value: true })
   }
+}
+
+/**
+ * Frames of this package, and of a query builder on it, that may stand between the place where an error is made and the code of the caller.
+ * V8 keeps the ten innermost frames, so without more than these the line of the caller could be missing.
+ */
+const framesOfOurs = 30
+
+/** Has V8 keep more frames, unless it keeps none. Gives the limit as it was, for `limitFrames`. */
+function allowOurFrames(): number {
+  const limit = Error.stackTraceLimit
+  if (limit > 0) limitFrames(limit + framesOfOurs)
+  return limit
+}
+
+function limitFrames(limit: number): void {
+  // Not an assignment: it would throw under --frozen-intrinsics.
+  Reflect.set(Error, 'stackTraceLimit', limit)
+}
+
+type Behind = ((...args: never[]) => unknown) | (abstract new (...args: never[]) => unknown)
+
+/** Gives `target` the stack of this moment. `behind`: a function on it, which is left out with all that it has called. */
+export function captureStack(target: object, behind: Behind = captureStack): void {
+  const limit = allowOurFrames()
+  Error.captureStackTrace(target, behind)
+  limitFrames(limit)
 }
 
 /** A class of errors, from whichever copy of the package. */

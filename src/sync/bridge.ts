@@ -1,6 +1,6 @@
 // One worker, and the calls that wait for it: the thread sleeps until the worker has answered, has ended, or the time is up.
 import { type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import { SyncTimeoutError, SyncWorkerError, UsageError } from '../errors/index.ts'
+import { captureStack, SyncTimeoutError, SyncWorkerError, UsageError } from '../errors/index.ts'
 import { clock } from '../util/clock.ts'
 import { type Answer, Cell, fromData, type Request, type Work, type WorkerStart } from './envelope.ts'
 
@@ -114,7 +114,7 @@ export class Bridge {
 /** Adds the lines of this thread's stack: those of the worker do not say who called. */
 function shownHere(error: Error): Error {
   const here: { stack?: string } = {}
-  Error.captureStackTrace(here, shownHere)
+  captureStack(here, shownHere)
   const lines = here.stack?.split('\n').slice(2).join('\n') ?? ''
   if (error.stack !== undefined && lines !== '') error.stack = `${error.stack}\n    in the worker, called\n${lines}`
   return error

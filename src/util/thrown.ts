@@ -1,7 +1,7 @@
 // Values that were thrown. `contain` calls code of the user where no code of the user could catch, and passes on what it throws. The other
 // functions make text of a thrown value for messages; such a value can be anything, also an object that throws when it is read.
 import type { inspect } from 'node:util'
-import type { TlsTrouble } from '../errors/index.ts'
+import { captureStack, GeneverError, type TlsTrouble } from '../errors/index.ts'
 
 const longestText = 200
 
@@ -61,10 +61,41 @@ export function tlsTrouble(cause: unknown): TlsTrouble | null {
   return /^(?:ERR_TLS|ERR_SSL|HANDSHAKE_)/.test(code) ? 'other' : null
 }
 
+/** The last promise of `rejected`. */
+let lastRejected: Promise<never> | null = null
+
 /** For a method that is not async and rejects all the same. */
 export function rejected(error: unknown): Promise<never> {
   // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
-  return Promise.reject(error)
+  return (lastRejected = Promise.reject(error))
+}
+
+/** As `work`. Mistakes reject, like everything else that can go wrong with a call. */
+export function attempt<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return rejected(error)
+  }
+}
+
+/**
+ * For `then()` of an object that runs when it is awaited. The engine of JavaScript calls that, and not the code that awaits it, so the
+ * stack of an error that is thrown at once has no line of the caller. It gets the stack of the `await`.
+ */
+export function whenAwaited<T>(run: Promise<T>): Promise<T> {
+  if (run !== lastRejected) return run
+  lastRejected = null
+  return withStackOfAwait(run)
+}
+
+async function withStackOfAwait<T>(run: Promise<T>): Promise<T> {
+  try {
+    return await run
+  } catch (error) {
+    if (error instanceof GeneverError) captureStack(error, withStackOfAwait)
+    throw error
+  }
 }
 
 /** `inspect.custom`, as the manual of Node writes it: an import of `node:util` takes a millisecond. */

@@ -22,6 +22,7 @@ const about: Readonly<Record<string, string>> = {
   copy: 'COPY',
   'domain-parameters': 'its domains',
   errors: 'its SQLSTATEs',
+  'errors-stack-mistakes': 'its limits on statements, settings and deferred constraints',
   'function-catalogue': 'what its catalogue says of functions',
   'function-leftovers': 'what functions leave in a session',
   'function-state': 'the same',

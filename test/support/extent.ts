@@ -39,6 +39,7 @@ export const mysqlSuites: readonly string[] = [
   'detached-awaited',
   'errors-secrets',
   'errors-stack',
+  'errors-stack-doors',
   'every-door',
   'execute-many',
   'fake-timers',

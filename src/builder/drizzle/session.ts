@@ -1,7 +1,7 @@
 // The session of a Drizzle instance, made ours: its statements keep to the transaction they were made in, its failures
 // come out as errors of Genever, its transactions are the engine's. Built by `ambient`; the adapter borrows it to look
 // into builders. It relies on what Drizzle's own drivers and those of others do: `prepareQuery` and `client`.
-import { isGeneverError, TransactionEndedError, UsageError } from '../../errors/index.ts'
+import { captureStack, isGeneverError, TransactionEndedError, UsageError } from '../../errors/index.ts'
 import { currentChain, transactionAround } from '../../engine/context/chain.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import type { Enclosing } from '../../engine/context/frame.ts'
@@ -164,7 +164,7 @@ async function run(
   } catch (error) {
     const cause = unwrapped(error)
     // From here the stack leads to the caller, past the frames of Drizzle that would fill it.
-    if (isGeneverError(cause)) Error.captureStackTrace(cause, run)
+    if (isGeneverError(cause)) captureStack(cause, run)
     throw cause
   }
 }

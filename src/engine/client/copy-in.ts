@@ -1,7 +1,7 @@
 // Rows on their way to a table by COPY: from any source that gives bytes or text, as a stream of Node.js or of the web.
 import type { Writable } from 'node:stream'
 import type { CopySink } from '../../driver/driver.ts'
-import { UsageError } from '../../errors/index.ts'
+import { captureStack, UsageError } from '../../errors/index.ts'
 import { clock, deferred } from '../../util/clock.ts'
 import type { Copying } from '../../pool/lease.ts'
 import { describeType, isWellFormed } from '../../util/options.ts'
@@ -60,7 +60,7 @@ export class CopyIn extends Printable {
     } catch (error) {
       if (run.error === undefined) await run.fail()
       // It was made where the answer came, far from the caller.
-      else if (error === run.error) Error.captureStackTrace(run.error)
+      else if (error === run.error) captureStack(run.error)
       source.return().catch(() => {})
       throw error
     } finally {

@@ -1,6 +1,6 @@
 // `createEngine`, and the checks of its source. The code that makes and runs an engine is loaded with the first one that is opened, so
 // that an import of the package loads none of it.
-import { UsageError } from '../../errors/index.ts'
+import { anew, UsageError } from '../../errors/index.ts'
 import { drivers } from '../../driver/registry.ts'
 import type { EngineOptions as OptionsOf } from '../../options/options.ts'
 import type { Bakery } from '../../sql/baked.ts'
@@ -110,6 +110,15 @@ export function withRuntime(opening: Promise<Engine>, attempt: Opening<Engine> |
   // `close()` serves those who wait for it.
   attempt?.need(loading)
   return Promise.all([opening, loading]).then(([engine]) => engine)
+}
+
+/** @internal Its error has the line of the caller, who may be one of several. */
+export async function withOwnError<T>(opening: Promise<T>): Promise<T> {
+  try {
+    return await opening
+  } catch (error) {
+    throw anew(error)
+  }
 }
 
 /** @internal For calls that check their arguments before there is an engine, too. */

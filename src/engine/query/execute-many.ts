@@ -1,5 +1,5 @@
 // `executeMany()`: one statement with many sets of parameters, in one transaction.
-import { GeneverError, UsageError } from '../../errors/index.ts'
+import { captureStack, GeneverError, UsageError } from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import type { DrizzleCommand, Params, Query } from '../../sql/statement.ts'
 import { describeType, readAgain } from '../../util/options.ts'
@@ -59,7 +59,7 @@ export async function executeMany(
 async function ofSet(error: unknown, issued: readonly Promise<unknown>[]): Promise<unknown> {
   if (!(error instanceof GeneverError)) return error
   // Made inside of the transaction, where the line of the caller may be cut off.
-  Error.captureStackTrace(error, ofSet)
+  captureStack(error, ofSet)
   const ends = await Promise.allSettled(issued)
   const at = ends.findIndex((end) => end.status === 'rejected' && end.reason === error)
   if (at !== -1) error.parameterSet = at

@@ -4,6 +4,7 @@ import { type Failure, isFailure, type Refusal } from '../../driver/driver.ts'
 import {
   AbortedError,
   AcquireTimeoutError,
+  captureStack,
   ConnectionLostError,
   type ErrorDetails,
   type ErrorFields,
@@ -372,7 +373,7 @@ export class Origin {
   readonly #made: { readonly stack?: string } = {}
 
   constructor() {
-    Error.captureStackTrace(this.#made, Origin)
+    captureStack(this.#made, Origin)
   }
 
   /** Gives an error of this package the stack of that place. */

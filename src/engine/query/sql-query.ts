@@ -11,6 +11,7 @@ import type { Status } from './execute.ts'
 import type { Executor } from './executor.ts'
 import { checkMadeIn } from './made-with.ts'
 import type { CursorOptions, IntoOptions, QueryOptions } from './query-options.ts'
+import { whenAwaited } from '../../util/thrown.ts'
 
 /** A statement made on an executor. Await it for all rows, or call a method such as `first()` or `one()`. */
 export interface SqlQuery<R, V = unknown> extends ToStatement<R>, ToValue<V>, PromiseLike<R[]> {
@@ -77,7 +78,7 @@ class BoundQuery<R> implements SqlQuery<R> {
     onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.all().then(onFulfilled, onRejected)
+    return whenAwaited(this.all()).then(onFulfilled, onRejected)
   }
 
   all(options?: QueryOptions | Handle): Promise<R[]> {

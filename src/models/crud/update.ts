@@ -14,7 +14,7 @@ import { OnlyParams, Writer } from '../statement/sink.ts'
 import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOf } from '../statement/call.ts'
 import type { CallOptions } from '../types/model.ts'
-import { rejected } from '../../util/thrown.ts'
+import { rejected, whenAwaited } from '../../util/thrown.ts'
 import { addValues, type Change, changesOf, fixedShape, writeAssignments } from '../values/changes.ts'
 import { asExpression } from '../values/expression.ts'
 import { asValues, checkKeys, later, noValues, type Values } from '../values/given.ts'
@@ -78,7 +78,7 @@ export class InstanceUpdate {
     onFulfilled?: ((instance: object) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#start(undefined).then(onFulfilled, (error: unknown) => {
+    return whenAwaited(this.#start(undefined)).then(onFulfilled, (error: unknown) => {
       this.#failed(error)
       if (typeof onRejected === 'function') return onRejected(error)
       throw error

@@ -23,7 +23,7 @@ import { writable, checkKeys, asValues } from '../values/given.ts'
 import { jsonOf, printed } from './plain.ts'
 import { type Origin, type Originated, originated } from '../../engine/query/made-with.ts'
 import { usingOf } from './using.ts'
-import { rejected } from '../../util/thrown.ts'
+import { attempt, rejected } from '../../util/thrown.ts'
 
 export class ModelBase extends Row {
   constructor(values?: object) {
@@ -187,15 +187,6 @@ function finder(instance: ModelBase): () => RowCondition {
     return () => {
       throw error
     }
-  }
-}
-
-/** Mistakes reject, like everything else that can go wrong with a call. */
-function attempt<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return work()
-  } catch (error) {
-    return rejected(error)
   }
 }
 

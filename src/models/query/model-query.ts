@@ -20,7 +20,7 @@ import {
   type ToStatement,
 } from '../../sql/statement.ts'
 import { describeNumber, describeType, noOptions, readAgain } from '../../util/options.ts'
-import { Printable } from '../../util/thrown.ts'
+import { attempt, Printable, whenAwaited } from '../../util/thrown.ts'
 import { notFound } from '../crud/get.ts'
 import { Indexes } from '../load/indexes.ts'
 import { loadSeparately } from '../load/select-in.ts'
@@ -140,11 +140,13 @@ class Query<R> extends Printable implements ToStatement<R> {
     return thenAsks(executor, paged, readPage<R>(executor, paged, options ?? noOptions))
   }
 
-  async all(given?: CallOptions | Handle): Promise<R[]> {
-    const options = this.#call(given, 'all()')
-    const executor = this.#executor(options)
-    if (this.#separate) return this.#separately(executor, 0, options)
-    return thenAsks(executor, this.#state, executor.all<R>(this.#alone(), options))
+  all(given?: CallOptions | Handle): Promise<R[]> {
+    return attempt(() => {
+      const options = this.#call(given, 'all()')
+      const executor = this.#executor(options)
+      if (this.#separate) return this.#separately(executor, 0, options)
+      return thenAsks(executor, this.#state, executor.all<R>(this.#alone(), options))
+    })
   }
 
   async first(given?: CallOptions | Handle): Promise<R | undefined> {
@@ -213,7 +215,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.all().then(onFulfilled, onRejected)
+    return whenAwaited(this.all()).then(onFulfilled, onRejected)
   }
 
   [toStatement](most = 0, _dialect?: Dialect, atOnce = false): Statement<R> {

@@ -21,6 +21,7 @@ import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOf } from './call.ts'
 import type { CallOptions } from '../types/model.ts'
 import type { Returned } from '../types/writes.ts'
+import { attempt, whenAwaited } from '../../util/thrown.ts'
 
 export interface Rows {
   readonly conditions: readonly Condition[]
@@ -41,6 +42,9 @@ export interface Beginning {
   /** Its parameters, of one with a number for its shape. */
   addParams(params: unknown[]): void
 }
+
+/** Runs the statement of it. Null: there is nothing to do. */
+type Apply<T> = (begun: Beginning | null, options: CallOptions | undefined) => Promise<T>
 
 /** What sets columns to values has a number below this for its shape, and what deletes has 0. */
 const pastShapes = 2 ** 30
@@ -75,28 +79,43 @@ export abstract class ManyRows<Made> {
     return this.with({ ...this.rows, every: true })
   }
 
-  async apply(given?: CallOptions | Handle): Promise<number> {
-    const options = callOf(given, 'apply()')
-    this.#checkAsked(false)
-    const begun = this.begin()
-    const made = this.#ready(begun instanceof Promise ? await begun : begun, false)
-    if (made === null) return 0
-    const { rowCount } = await this.#executor(options).status(made, options)
-    return rowCount ?? 0
+  apply(given?: CallOptions | Handle): Promise<number> {
+    return this.#begun(given, false, (begun, options) => this.#apply(begun, options))
   }
 
   returning(): Returned<object> {
-    const apply = async (given?: CallOptions | Handle): Promise<object[]> => {
-      const options = callOf(given, 'apply()')
-      this.#checkAsked(true)
-      const made = this.#ready(await this.begin(), true)
-      if (made === null) return []
-      const executor = this.#executor(options)
-      if (!(await returnsRows(this.meta, executor, options))) throw this.#unreturned('DELETE of this server')
-      return executor.all(made, options)
-    }
+    const apply = (given?: CallOptions | Handle): Promise<object[]> =>
+      this.#begun(given, true, (begun, options) => this.#applyReturning(begun, options))
     // oxlint-disable-next-line unicorn/no-thenable -- runs when awaited, as without it
-    return { apply, then: (onFulfilled, onRejected) => apply().then(onFulfilled, onRejected) }
+    return { apply, then: (onFulfilled, onRejected) => whenAwaited(apply()).then(onFulfilled, onRejected) }
+  }
+
+  #begun<T>(given: unknown, returning: boolean, apply: Apply<T>): Promise<T> {
+    return attempt(() => {
+      const options = callOf(given as CallOptions | Handle | undefined, 'apply()')
+      this.#checkAsked(returning)
+      const begun = this.begin()
+      return begun instanceof Promise ? begun.then((made) => apply(made, options)) : apply(begun, options)
+    })
+  }
+
+  #apply(begun: Beginning | null, options: CallOptions | undefined): Promise<number> {
+    const made = this.#ready(begun, false)
+    if (made === null) return Promise.resolve(0)
+    const run = this.#executor(options).status(made, options)
+    return whenAwaited(run).then(({ rowCount }) => rowCount ?? 0)
+  }
+
+  #applyReturning(begun: Beginning | null, options: CallOptions | undefined): Promise<object[]> {
+    const made = this.#ready(begun, true)
+    if (made === null) return Promise.resolve([])
+    const executor = this.#executor(options)
+    const run = (returns: boolean): Promise<object[]> => {
+      if (!returns) throw this.#unreturned('DELETE of this server')
+      return executor.all<object>(made, options)
+    }
+    const returns = returnsRows(this.meta, executor, options)
+    return returns instanceof Promise ? returns.then(run) : run(returns)
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- a change that is awaited must run
@@ -104,7 +123,7 @@ export abstract class ManyRows<Made> {
     onFulfilled?: ((count: number) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.apply().then(onFulfilled, onRejected)
+    return whenAwaited(this.apply()).then(onFulfilled, onRejected)
   }
 
   #made(): Pick<Rows, 'madeWith' | 'madeOn'> {

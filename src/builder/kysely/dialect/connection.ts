@@ -5,7 +5,7 @@ import type { Executor } from '../../../engine/query/executor.ts'
 import type { Status } from '../../../engine/query/execute.ts'
 import type { ManualTransaction } from '../../../engine/transaction/transaction.ts'
 import type { TransactionOptions } from '../../../engine/transaction/options.ts'
-import { GeneverError, TransactionStateError } from '../../../errors/index.ts'
+import { captureStack, GeneverError, TransactionStateError } from '../../../errors/index.ts'
 import { asLate } from './compiler.ts'
 
 /** What Kysely 0.29 gives with a call that can be aborted; 0.28 has no name for it. */
@@ -131,6 +131,6 @@ function resultOf<R>({ command, rowCount, rows, insertId }: Status<R>): QueryRes
 
 /** Kysely's layers are most of the ten lines of a stack: without those of the engine, the caller's line is among them. */
 function nearer(error: unknown): unknown {
-  if (error instanceof GeneverError) Error.captureStackTrace(error, nearer)
+  if (error instanceof GeneverError) captureStack(error, nearer)
   return error
 }
