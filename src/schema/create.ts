@@ -10,7 +10,7 @@ import {
   statementChecks,
   type StatementOptions,
 } from './options.ts'
-import type { PlanItem } from './item.ts'
+import { describe, type PlanItem } from './item.ts'
 import { planOf, statementsOf } from './plan.ts'
 import { checkDialect } from '../sql/statement.ts'
 import { alone, existingOf as existingOnMysql } from './mysql/run.ts'
@@ -93,6 +93,3 @@ async function make(
     return work(tx)
   })
 }
-
-/** `table "shop"."orders"`. */
-export const describe = ({ kind, sqlName }: PlanItem): string => `${kind} ${sqlName}`

@@ -1,7 +1,6 @@
 // Dropping what createAll made, in one transaction. CASCADE is written only when asked for.
 import type { Executor } from '../engine/query/executor.ts'
 import { quoteName } from '../builder/drizzle/core/render.ts'
-import { describe } from './create.ts'
 import { existingOf, oneAtATime } from './existing.ts'
 import { callOptions, needsExecutor } from '../engine/handle.ts'
 import {
@@ -12,7 +11,7 @@ import {
   type DropStatementOptions,
   type SchemaSource,
 } from './options.ts'
-import type { PlanItem } from './item.ts'
+import { describe, type PlanItem } from './item.ts'
 import { planOf } from './plan.ts'
 import { checkDialect } from '../sql/statement.ts'
 import { UsageError } from '../errors/index.ts'

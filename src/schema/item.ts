@@ -17,3 +17,6 @@ export interface PlanItem {
   /** What is taken off before anything is dropped: MySQL only. */
   readonly releases?: readonly string[]
 }
+
+/** `table "shop"."orders"`. */
+export const describe = ({ kind, sqlName }: PlanItem): string => `${kind} ${sqlName}`

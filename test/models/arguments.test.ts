@@ -2,7 +2,7 @@
 
 import { sql as drizzle } from 'drizzle-orm'
 import { sql, type Transaction, UsageError } from 'genever'
-import { many } from 'genever/models'
+import { literal, many } from 'genever/models'
 import { describe, expect, test } from 'vitest'
 import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
@@ -80,6 +80,35 @@ forEachDriver((driver) => {
     expect(ann.name).toBe('Ann')
     expect(await User.where({ name: 'Ann' }).count()).toBe(1)
   })
+
+  test.each(['joined', 'select-in'] as const)(
+    'a method is called with what %s loads, and not with null',
+    async (strategy) => {
+      const { User, Team } = await filled(driver)
+      class Told extends User {
+        readonly told: unknown[] = []
+        tell(value: unknown): void {
+          this.told.push(value)
+        }
+        name1(value: unknown): void {
+          this.told.push(value)
+        }
+        name2(value: unknown): void {
+          this.told.push(value)
+        }
+      }
+      const loader = Told.load({ tell: Team, name1: literal(null), name2: literal('x') } as never)
+      const found = (await Told.query().orderBy(Told.c.id).load(loader, { strategy })) as unknown as Told[]
+
+      const told = found.map((user) => user.told.map((each) => (each instanceof Team ? each.name : each)))
+      expect(told.map((each) => each.map(String).toSorted((a, b) => a.localeCompare(b)))).toEqual([
+        ['red', 'x'],
+        ['red', 'x'],
+        ['blue', 'x'],
+        ['x'],
+      ])
+    },
+  )
 
   test('load() has no names that each object has by itself', async () => {
     const { User, Team } = await filled(driver)

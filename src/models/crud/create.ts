@@ -11,7 +11,7 @@ import { type Sink, Writer } from '../statement/sink.ts'
 import type { CallOptions, IgnoreOptions } from '../types/model.ts'
 import { asValues, type Values, writable } from '../values/given.ts'
 import { prepared } from '../values/hooks.ts'
-import { type Cell, cellsOf } from '../values/insert.ts'
+import { type Cell, cellsOf, cellsOfInstance } from '../values/insert.ts'
 import { Memory } from '../values/memory.ts'
 import { checkTarget, ignoring } from './conflict.ts'
 import { placeOfNew, type Reading, writeAndRead } from './read-back.ts'
@@ -22,20 +22,18 @@ export function createOne(model: ModelLike, row: unknown, options?: CallOptions)
   const instance = row instanceof (model as unknown as new () => object) ? row : null
   const given = instance === null ? asValues(row, 'create()') : (instance as Values)
   const { validate, beforeCreate } = meta.hooks
-  if (validate === undefined && beforeCreate === undefined)
-    return insert(model, meta, cellsOf(meta, given, instance !== null), instance, options)
-  return prepared(meta, given, 'create()').then((values) =>
-    insert(model, meta, cellsOf(meta, values, values === instance), instance, options),
-  )
+  if (validate === undefined && beforeCreate === undefined) return insert(model, meta, given, instance, options)
+  return prepared(meta, given, 'create()').then((values) => insert(model, meta, values, instance, options))
 }
 
 function insert(
   model: ModelLike,
   meta: ModelMeta,
-  cells: readonly Cell[],
+  values: Values,
   instance: object | null,
   options: CallOptions | undefined,
 ): Promise<object> {
+  const cells = values === instance ? cellsOfInstance(meta, values) : cellsOf(meta, values)
   const reading = instance === null ? readingOf(model, meta) : readingInto(model, meta, instance)
   return insertOne({ model, meta, cells, reading, method: 'create()' }, meta.executor(options?.on), options)
 }

@@ -4,7 +4,7 @@ import { NotFoundError, QueryError } from '../../errors/index.ts'
 import { metaOf, type ModelLike, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { ready } from '../statement/ready.ts'
 import type { CallOptions } from '../types/model.ts'
-import { keyOf } from './key.ts'
+import { paramsOfKey } from './key.ts'
 
 /**
  * Undefined for a row that is not there. Nothing is sent for an id that is null or undefined, or that no value of its column
@@ -13,12 +13,12 @@ import { keyOf } from './key.ts'
 export function getById(model: ModelLike, id: unknown, options?: CallOptions): Promise<object | undefined> {
   const meta = metaOf(model)
   if (id === null || id === undefined) return Promise.resolve(undefined)
-  const params = keyOf(model, meta, id)
+  const params = paramsOfKey(model, meta, id)
   if (params === null) return Promise.resolve(undefined)
   const executor = meta.executor(options?.on)
   const text =
     meta.texts.peek('get') ??
-    meta.texts.keep('get', `select ${meta.list()} from ${meta.sqlName} where ${keyCondition(meta)}`)
+    meta.texts.keep('get', `select ${meta.list()} from ${meta.sqlName} where ${keyText(meta)}`)
   const found = executor.first(ready(meta, text, params, meta.specOf(model), meta.loaded), options) as Promise<
     object | undefined
   >
@@ -47,6 +47,6 @@ export function notFound(model: ModelLike): NotFoundError {
 }
 
 /** `"id" = $1 and …`. */
-export function keyCondition({ primaryKey, dialect: { placeholder } }: ModelMeta): string {
+export function keyText({ primaryKey, dialect: { placeholder } }: ModelMeta): string {
   return primaryKey.map(({ quoted }, index) => `${quoted} = ${placeholder.text(index)}`).join(' and ')
 }

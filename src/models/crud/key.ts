@@ -12,7 +12,7 @@ import { unknownKeys } from '../query/compile/condition.ts'
  * have it, as with what a stranger writes into a URL.
  * @throws {UsageError} for a key of another shape.
  */
-export function keyOf(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] | null {
+export function paramsOfKey(model: ModelLike, meta: ModelMeta, id: unknown): unknown[] | null {
   const { primaryKey } = meta
   const [only] = primaryKey
   if (only === undefined) throw noKey(modelName(model))

@@ -7,7 +7,7 @@ import type { Within } from '../../sql/statement.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import { type MadeUpdate, metaOf, type ModelMeta, modelName } from '../meta/model-meta.ts'
 import { held, Row } from '../meta/row.ts'
-import { keyCondition } from './get.ts'
+import { keyText } from './get.ts'
 import { executorOf } from './place.ts'
 import { ready, type Shape } from '../statement/ready.ts'
 import { OnlyParams, Writer } from '../statement/sink.ts'
@@ -126,7 +126,7 @@ export class InstanceUpdate {
     const select = meta.texts.get(
       `read${columns.map(({ index }) => index).join()}`,
       () =>
-        `select ${columns.map(({ quoted }) => quoted).join(', ')} from ${meta.sqlName} where ${keyCondition(meta)} for update`,
+        `select ${columns.map(({ quoted }) => quoted).join(', ')} from ${meta.sqlName} where ${keyText(meta)} for update`,
     )
     const read = ready<object>(meta, select, key, made.spec, this.#learning(columns))
     const both = async (tx: Executor, limits?: CallOptions): Promise<object> => {

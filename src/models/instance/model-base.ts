@@ -19,7 +19,7 @@ import { Row } from '../meta/row.ts'
 import { queryOf, selectOf } from '../query/model-query.ts'
 import type { ModelQuery } from '../types/query.ts'
 import type { CallOptions, IgnoreOptions, UpsertOptions } from '../types/model.ts'
-import { writable, checkKeys, asValues } from '../values/given.ts'
+import { writable, checkKnown, asValues } from '../values/given.ts'
 import { jsonOf, printed } from './plain.ts'
 import { type Origin, type Originated, originated } from '../../engine/query/made-with.ts'
 import { usingOf } from './using.ts'
@@ -193,7 +193,7 @@ function finder(instance: ModelBase): () => RowCondition {
 /** @throws {UnknownColumnError} for keys that the model has not. */
 function fill(instance: object, meta: ModelMeta, values: object): void {
   const given = asValues(values, 'A model')
-  checkKeys(meta, given, true)
+  checkKnown(meta, given)
   // Columns first: properties are kept in them.
   for (const key of Object.keys(given)) if (meta.byKey.has(key)) Reflect.set(instance, key, given[key])
   for (const key of Object.keys(given)) if (meta.properties.has(key)) Reflect.set(instance, key, given[key])

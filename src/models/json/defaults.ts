@@ -5,6 +5,7 @@ import { quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import { jsonText } from '../../sql/parameters.ts'
 import { describeType } from '../../util/options.ts'
+import { ignore, isPromise } from './at-once.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
 /** How often a default that is a function has been written into a statement: such a text is no other call's. */
@@ -116,32 +117,4 @@ function copied(value: unknown): unknown {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return value
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, copied(member)]))
-}
-
-// Functions of users whose result is needed at once: an asynchronous one is refused, when it is given if it says so itself,
-// else when it returns a promise. Used by hooks and JSON properties.
-
-/** For `afterLoad`. */
-export function asynchronous(model: string): UsageError {
-  return new UsageError(
-    `afterLoad of ${model} is asynchronous, but instances are returned at once. Do asynchronous work after the query.`,
-  )
-}
-
-/** Whether it is declared `async`. */
-export function isAsync(work: unknown): boolean {
-  return typeof work === 'function' && Object.prototype.toString.call(work) === '[object AsyncFunction]'
-}
-
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
-    typeof (value as { readonly then?: unknown }).then === 'function'
-  )
-}
-
-/** What it rejects with is nobody's: the promise itself was the mistake, and that is what is thrown. */
-export function ignore(promise: PromiseLike<unknown>): void {
-  // Others, such as queries, begin when they are asked.
-  if (promise instanceof Promise) promise.catch(() => {})
 }

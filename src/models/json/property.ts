@@ -4,7 +4,8 @@ import { type Column, sql, type SQL } from 'drizzle-orm'
 import { dialectOf, quoteText } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
 import type { MemberWords } from '../../sql/model-words.ts'
-import { ignore, isPromise, Defaults, lazily } from './defaults.ts'
+import { ignore, isPromise } from './at-once.ts'
+import { Defaults, lazily } from './defaults.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
 /** What `json.string({ … })` and the others were given, without types. */

@@ -21,7 +21,7 @@ import {
   type Values,
 } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
-import { relationOf, severalAsOne, titleOf } from './joins.ts'
+import { relationOfList, severalAsOne, titleOf } from './joins.ts'
 import { isWholeKey, sortedByKey } from '../values/key-order.ts'
 import { Level, type List } from './level.ts'
 import { listSpecs } from './list-fields.ts'
@@ -96,8 +96,8 @@ export class Assembly {
   }
 
   /** The same where each row of a list is a row of the result. */
-  specOfRows(numbered: boolean): RowSpec {
-    return specOfRows(this.#root, this.spec.columns ?? [], numbered)
+  specOfRows(options: { numbered: boolean }): RowSpec {
+    return specOfRows(this.#root, this.spec.columns ?? [], options)
   }
 
   select(text: SqlText): void {
@@ -264,7 +264,7 @@ export class Assembly {
     const depth = listsIn(this.#root).length + 1
     const level = new Level(source, joins, aliasFor(source, takes(node, source), depth))
     const related = through ?? source
-    const pairs = node.on === null || through !== null ? relationOf(owner, related, true) : null
+    const pairs = node.on === null || through !== null ? relationOfList(owner, related) : null
     const orderBy = own.orderBy.length > 0 ? own.orderBy : keyOf(source)
     const sortsHere = own.limit === null && isWholeKey(orderBy, source)
     const list = { ...own, key, orderBy, sortsHere, level, on: node.on, pairs, parent: owner, child: related }
@@ -281,7 +281,7 @@ export class Assembly {
         if (!once || !made.includes(child)) made.push(child)
       }
       const member = instance[key]
-      if (typeof member === 'function') for (const each of made) put(instance, key, each, true)
+      if (typeof member === 'function') for (const each of made) put(instance, key, each)
       else instance[key] = made
     }
   }

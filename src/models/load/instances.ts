@@ -161,10 +161,7 @@ function notRead(expression: unknown): UsageError {
 }
 
 export function attachRead(key: string, read: Read): Attach {
-  return (instance, values, shared) => {
-    const value = read(values, shared)
-    put(instance, key, value, value !== null)
-  }
+  return (instance, values, shared) => put(instance, key, read(values, shared))
 }
 
 /** @throws {UsageError} for a model, which `() => Team` would give instead of a team. */
@@ -176,10 +173,10 @@ export function noModel(value: unknown, member: string | null): unknown {
   )
 }
 
-/** A method of the model is called with the value, as GINO's `add_child`; anything else is assigned. */
-export function put(instance: Instance, key: string, value: unknown, call: boolean): void {
+/** A method of the model is called with the value, as GINO's `add_child`, unless that is null. Anything else is assigned. */
+export function put(instance: Instance, key: string, value: unknown): void {
   const member = instance[key]
   if (typeof member === 'function') {
-    if (call) (member as (this: object, value: unknown) => void).call(instance, value)
+    if (value !== null) (member as (this: object, value: unknown) => void).call(instance, value)
   } else instance[key] = value
 }

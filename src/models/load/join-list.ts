@@ -32,7 +32,7 @@ export function joined(
 
 /** The table between the two of a relation of many to many, joined to the rows of the list. */
 export function linkOf(child: Source, through: Source): Join {
-  return { kind: 'inner', source: through, on: conditionOfRelation(relationOf(child, through, false)) }
+  return { kind: 'inner', source: through, on: conditionOfRelation(relationOf(child, through)) }
 }
 
 /** @throws {UsageError} for two tables that were given one name. */
@@ -93,7 +93,7 @@ export class Joins {
       return
     }
     const relation = (): Relation =>
-      member === null ? relationOf(parent, source, false) : relationOfOne(parent, source, member)
+      member === null ? relationOf(parent, source) : relationOfOne(parent, source, member)
     this.#joins.push({ kind: 'left', source, on: on ?? conditionOfRelation(relation()) })
   }
 
@@ -116,7 +116,7 @@ export class Joins {
     const { table } = column as unknown as { readonly table: Table }
     const source = sourceOf(table)
     if (source.id !== id) throw new UsageError(`${id} is not in the query: join it.`)
-    const relation = member === null ? relationOf(this.#root, source, false) : relationOfOne(this.#root, source, member)
+    const relation = member === null ? relationOf(this.#root, source) : relationOfOne(this.#root, source, member)
     this.#joins.push({ kind: 'left', source, on: conditionOfRelation(relation) })
     if (member !== null) this.#declared.push([this.#root.id, id])
   }
@@ -149,17 +149,23 @@ export class Joins {
     this.writeFrom(text.add(' from '))
   }
 
-  /** Writes the text after FROM, or one operand of a join. */
-  writeFrom(text: SqlText, operand = false): void {
-    const brackets = operand && this.#joins.length > 0
-    if (brackets) text.add('(')
+  /** Writes one operand of a join: in brackets, where it is several tables. */
+  writeOperand(text: SqlText): void {
+    if (!this.any) this.writeFrom(text)
+    else {
+      this.writeFrom(text.add('('))
+      text.add(')')
+    }
+  }
+
+  /** Writes the text after FROM. */
+  writeFrom(text: SqlText): void {
     text.sql(this.#root.from)
     for (const { kind, source, on } of this.#joins) {
       text.add(kind === 'left' ? ' left join ' : ' inner join ')
       text.sql(source.from)
       text.add(' on ').sql(on)
     }
-    if (brackets) text.add(')')
   }
 
   get conditions(): readonly SQL[] {

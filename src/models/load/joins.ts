@@ -19,13 +19,24 @@ export interface Relation {
 }
 
 /**
- * The relation by foreign key. For a list the child's key to the parent counts first, for one object the parent's key.
+ * The relation by foreign key: that of the parent, or else that of the child.
  * @throws {UsageError} when there is none, or more than one: `on()` decides then.
  */
-export function relationOf(parent: Source, child: Source, list: boolean): Relation {
-  const forward = keysOf(parent, child)
-  const backward = keysOf(child, parent).map(({ parent: from, child: to }) => ({ parent: to, child: from }))
-  const [first, second] = list ? [backward, forward] : [forward, backward]
+export function relationOf(parent: Source, child: Source): Relation {
+  return firstOf(parent, child, keysOf(parent, child), keysTo(parent, child))
+}
+
+/** As `relationOf`, for a list: by the foreign key of the child, or else that of the parent. */
+export function relationOfList(parent: Source, child: Source): Relation {
+  return firstOf(parent, child, keysTo(parent, child), keysOf(parent, child))
+}
+
+/** The foreign keys of the child that lead to the parent. */
+function keysTo(parent: Source, child: Source): Relation[] {
+  return keysOf(child, parent).map(({ parent: from, child: to }) => ({ parent: to, child: from }))
+}
+
+function firstOf(parent: Source, child: Source, first: readonly Relation[], second: readonly Relation[]): Relation {
   const found = first.length > 0 ? first : second
   if (found.length === 1) return found[0] as Relation
   const reason = found.length === 0 ? 'no foreign key' : 'more than one foreign key'
@@ -39,7 +50,7 @@ export function relationOf(parent: Source, child: Source, list: boolean): Relati
  * @throws {UsageError} when the other side may have many: each object would come once for each of them.
  */
 export function relationOfOne(parent: Source, child: Source, key: string): Relation {
-  const relation = relationOf(parent, child, false)
+  const relation = relationOf(parent, child)
   // A subquery may have one for each; its table does not say.
   if (child.isQuery || keysOf(parent, child).length > 0 || isUnique(child, relation.child)) return relation
   throw severalAsOne(parent, child, key)

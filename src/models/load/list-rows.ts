@@ -8,7 +8,7 @@ import type { ColumnSpec, RowSpec } from '../../sql/compiled.ts'
 import { render } from '../../builder/drizzle/core/render.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
-import { writeConditions } from '../query/compile/condition.ts'
+import { writeConditions, writeFurtherConditions } from '../query/compile/condition.ts'
 import { outside } from './belonging.ts'
 import { decodeExpression } from '../meta/decode.ts'
 import { wholeMode } from '../values/key-order.ts'
@@ -56,7 +56,7 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
     }),
   )
   text.add(` from ${firstGroup} as ${alias} inner join `)
-  level.joins.writeFrom(text, true)
+  level.joins.writeOperand(text)
   text.add(' on ').sql(outside(root, list))
   lists.forEach(({ level: { items, joins } }, other) => {
     if (other === n) return
@@ -64,7 +64,8 @@ function writeArm(text: SqlText, root: Level, list: List, n: number): void {
     joins.writeFrom(text.add(' from '))
     text.add(` where false) as "genever t${other}" on true`)
   })
-  finishArm(text, list, ' where ')
+  if (list.where.length > 0) writeConditions(text.add(' where '), list.where)
+  finishArm(text, list)
 }
 
 /** Whether the server puts the rows in order, for which their part stands in brackets. */
@@ -72,10 +73,9 @@ function isOrdered({ orderBy, sortsHere }: List): boolean {
   return orderBy.length > 0 && !sortsHere
 }
 
-/** The list's own conditions and order, and the end of its part. */
-function finishArm(text: SqlText, list: List, word: ' where ' | ' and '): SqlText {
-  const { where, orderBy } = list
-  if (where.length > 0) writeConditions(text.add(word), where, word === ' and ')
+/** The list's own order, and the end of its part. */
+function finishArm(text: SqlText, list: List): SqlText {
+  const { orderBy } = list
   return isOrdered(list) ? text.add(' order by ').expressions(orderBy).add(` limit ${everyRow})`) : text
 }
 
@@ -138,10 +138,10 @@ function keysOf({ pairs }: List): [parent: Column, child: Column] {
 }
 
 /**
- * The SQL around the query of the objects, which are kept while the rows of their lists are read, and paired with these by keys. `few`: only
- * one object is wanted, so that no row of a list is found for two.
+ * The SQL around the query of the objects, which are kept while the rows of their lists are read, and paired with these by keys. Where
+ * only one object is wanted, no row of a list is found for two.
  */
-export function writeKept(text: SqlText, root: Level, few: boolean): Around {
+export function writeKept(text: SqlText, root: Level, pairing: 'kept' | 'one kept'): Around {
   const { alias, lists, items } = root
   const beside = (): SqlText => new SqlText(text.dialect, '', text)
   const close = beside().add(`) ${lists.length > 1 ? writeTypes(beside(), root) : ''}select `)
@@ -151,9 +151,10 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
   lists.forEach((list, n) => {
     const { level } = list
     selectOf(close, root, n)
-    if (few) {
-      level.joins.writeFrom(close.add(` from ${firstGroup} as ${alias} inner join `), true)
+    if (pairing === 'one kept') {
+      level.joins.writeOperand(close.add(` from ${firstGroup} as ${alias} inner join `))
       close.add(' on ').sql(outside(root, list))
+      if (list.where.length > 0) writeConditions(close.add(' where '), list.where)
     } else {
       const [parent, child] = keysOf(list)
       level.joins.writeFrom(close.add(' from '))
@@ -161,8 +162,9 @@ export function writeKept(text: SqlText, root: Level, few: boolean): Around {
         .add(' where ')
         .sql(child)
         .add(` in (select ${root.outer(root.find(parent) as number)} from ${firstGroup} as ${alias})`)
+      writeFurtherConditions(close, list.where)
     }
-    finishArm(close, list, few ? ' where ' : ' and ')
+    finishArm(close, list)
   })
   return { open: `with ${firstGroup} as materialized (`, close }
 }
@@ -199,7 +201,9 @@ function writeTypes(text: SqlText, { items, lists }: Level): string {
 function armByKey(beside: () => SqlText, root: Level, list: List, n: number): Arm {
   const before = selectOf(beside(), root, n)
   list.level.joins.writeFrom(before.add(' from '))
-  const after = finishArm(beside(), list, ' and ')
+  const after = beside()
+  writeFurtherConditions(after, list.where)
+  finishArm(after, list)
   const keys = keysOf(list)
   const [parent, child] = keys.map((column) => render(column).sql) as [string, string]
   return { before: before.add(' where ').text, after: after.text, child, parent }
@@ -246,7 +250,7 @@ function nameIn(list: number, at: number): string {
 }
 
 /** How such rows are read: where one belongs, if they are numbered, then the columns of the object, then those of each list. */
-export function specOfRows(root: Level, own: readonly ColumnSpec[], numbered: boolean): RowSpec {
+export function specOfRows(root: Level, own: readonly ColumnSpec[], { numbered }: { numbered: boolean }): RowSpec {
   const { items, lists } = root
   const columns: ColumnSpec[] = own.slice(0, items.length)
   if (numbered) columns.unshift({ path: [], mode: 'number' })

@@ -7,7 +7,7 @@ import { type Column, is, SQL } from 'drizzle-orm'
 import type { ListColumnWords } from '../../sql/model-words.ts'
 import type { Expression } from '../meta/expressions.ts'
 import { SqlText } from '../meta/sql-text.ts'
-import { writeConditions } from '../query/compile/condition.ts'
+import { writeConditions, writeFurtherConditions } from '../query/compile/condition.ts'
 import { beside, outside } from './belonging.ts'
 import { isBinary } from './list-fields.ts'
 import type { Level, List } from './level.ts'
@@ -99,7 +99,7 @@ class ListWriter {
     if (wrapped) text.add(' from ')
     level.joins.writeFrom(text)
     text.add(' where ').sql(isSubquery ? outside(parent, list) : beside(parent, list))
-    if (where.length > 0) writeConditions(text.add(' and '), where, true)
+    writeFurtherConditions(text, where)
     if (orderBy.length > 0 && !sortsHere) text.add(' order by ').expressions(orderBy)
     if (limit !== null) text.add(` limit ${limit}`)
     if (wrapped) text.add(`) as ${level.alias}`)
@@ -140,7 +140,7 @@ class ListWriter {
   #joined(text: SqlText, parent: Level, list: List, table: string): void {
     const { level, where } = list
     text.add(`${table} as ${parent.alias} inner join `)
-    level.joins.writeFrom(text, true)
+    level.joins.writeOperand(text)
     text.add(' on ').sql(outside(parent, list))
     if (where.length > 0) writeConditions(text.add(' where '), where)
   }

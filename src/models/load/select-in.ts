@@ -22,7 +22,7 @@ import { Assembly } from './assemble.ts'
 import { checkOwn } from './belonging.ts'
 import { noModel, put, SeparateRow, type WholeRow, wholeRows } from './instances.ts'
 import { Joins, linkOf } from './join-list.ts'
-import { type Relation, relationOf, relationOfOne } from './joins.ts'
+import { type Relation, relationOfList, relationOfOne } from './joins.ts'
 import { type ChildNode, type LoadNode, modelNode, type ModelNode } from './node.ts'
 import { Shared } from './shared.ts'
 import { dialectAt, qualifierOf, type Source } from './source.ts'
@@ -212,7 +212,7 @@ class Objects {
     if (names.length > 0) for (const object of this.#objects) Row.setLoaded(object, names)
     parts.forEach((part, index) => part.put(this.#objects, this.#lists[index] as readonly Instance[][]))
     for (const { key, node } of children)
-      if (node.kind === 'constant') for (const object of this.#objects) put(object, key, node.value, true)
+      if (node.kind === 'constant') for (const object of this.#objects) put(object, key, node.value)
     if (!this.#isWanted && !children.some(({ node }) => node.kind === 'call')) return
     this.#objects.forEach((object, at) => {
       const own = this.#came.whole(at)
@@ -277,9 +277,7 @@ class Part {
       throw needsJoined(`load({ ${between.key} }) is of the table in between`, source)
     this.child = child
     this.relation =
-      list === null
-        ? relationOfOne(parent.source, source, key)
-        : relationOf(parent.source, list.through ?? source, true)
+      list === null ? relationOfOne(parent.source, source, key) : relationOfList(parent.source, list.through ?? source)
     this.#separate = separateOf(node)
     const joins = this.#joins()
     if (list !== null)
@@ -348,8 +346,8 @@ class Part {
     const { key, list } = this.child
     objects.forEach((object, index) => {
       const found = lists[index] as Instance[]
-      if (list === null) put(object, key, found[0] ?? null, found.length > 0)
-      else if (typeof object[key] === 'function') for (const each of found) put(object, key, each, true)
+      if (list === null) put(object, key, found[0] ?? null)
+      else if (typeof object[key] === 'function') for (const each of found) put(object, key, each)
       else object[key] = found
     })
   }
@@ -379,7 +377,7 @@ class Part {
     text.add(' from ')
     const { from, parts } = keyRows(text)
     text.add(`${from} inner join `)
-    assembly.root.joins.writeFrom(text, true)
+    assembly.root.joins.writeOperand(text)
     const keyed = this.relation.child.map((column, at) => sql`${column} = ${sql.raw(parts[at] as string)}`)
     text.add(' on ').sql(sql.join(keyed, sql` and `))
     if (list !== null && list.where.length > 0) writeConditions(text.add(' where '), list.where)

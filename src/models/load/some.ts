@@ -6,7 +6,7 @@ import type { Fragment } from '../../sql/tag.ts'
 import { conditionGiven } from '../query/given.ts'
 import type { LoaderLike } from '../types/loader.ts'
 import type { Aliased, AnyModel } from '../types/model.ts'
-import { conditionOfRelation, relationOf } from './joins.ts'
+import { conditionOfRelation, relationOfList } from './joins.ts'
 import { nodeOf } from './node.ts'
 import { sourceOf } from './source.ts'
 
@@ -40,7 +40,7 @@ function rowsOf(given: Parent, loader: LoaderLike, condition: SQL | Fragment | u
   const { source, on } = node
   if (source.id === parent.id)
     throw new UsageError(`${method} compares ${source.id} with itself: use alias('name') for one of them.`)
-  const related = on ?? conditionOfRelation(relationOf(parent, source, true))
+  const related = on ?? conditionOfRelation(relationOfList(parent, source))
   const own = condition === undefined ? undefined : conditionGiven(condition, method)
   return sql`select ${sql.raw(parent.dialect.models.nothing)}from ${source.from} where ${and(related, own)}`
 }

@@ -1,11 +1,10 @@
 // The conditions and orders that a query takes: Drizzle's SQL and columns, and fragments of Genever's `sql` tag, which become Drizzle's.
 // Anything else is refused, never ignored.
-import { Column, is, SQL, sql } from 'drizzle-orm'
+import { Column, is, SQL } from 'drizzle-orm'
 import { UsageError } from '../../errors/index.ts'
 import { writable } from '../meta/selected.ts'
-import { Ref } from '../../sql/parts.ts'
-import { nameOf } from '../values/expression.ts'
-import { type Fragment, isFragment, partsOfFragment } from '../../sql/tag.ts'
+import { drizzleOf } from '../values/expression.ts'
+import { isFragment } from '../../sql/tag.ts'
 import { describeType, isPlain } from '../../util/options.ts'
 
 /** Undefined for what is no SQL. */
@@ -46,15 +45,4 @@ function columnOf(given: unknown): Column | SQL | undefined {
   if (typeof given !== 'object' || given === null || isPlain(given)) return undefined
   if (isOne(given, Column)) return given as Column
   return isOne(given, SQL.Aliased) ? (writable(given as SQL.Aliased) as unknown as SQL) : undefined
-}
-
-function drizzleOf(fragment: Fragment): SQL {
-  const { texts, uses, params } = partsOfFragment(fragment)
-  const pieces = texts.flatMap((text, index) => {
-    const use = uses[index]
-    const value = use === undefined ? undefined : params[use]
-    if (value instanceof Ref) return [sql.raw(text), nameOf(value)]
-    return use === undefined ? [sql.raw(text)] : [sql.raw(text), sql.param(value)]
-  })
-  return sql.join(pieces)
 }

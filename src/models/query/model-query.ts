@@ -279,9 +279,7 @@ class Query<R> extends Printable implements ToStatement<R> {
   #join(kind: 'inner' | 'left', target: Joinable, on: SQL | undefined): Query<R> {
     const source = sourceOf(target)
     const condition =
-      on !== undefined
-        ? conditionGiven(on, 'join()')
-        : conditionOfRelation(relationOf(this.#state.source, source, false))
+      on !== undefined ? conditionGiven(on, 'join()') : conditionOfRelation(relationOf(this.#state.source, source))
     return this.#with({ joins: joined(this.#state, { kind, source, on: condition }) })
   }
 

@@ -12,12 +12,22 @@ import { afterCondition, besideOf, type KeysetKey, keysetOf, orderOf, placeOf, w
 import type { Page } from '../types/query.ts'
 import type { QueryState } from './state.ts'
 
-/** Asks for one object more than the page has, to know whether there is another page; not if it is the `last` that is wanted. */
-export async function readPage<R>(
+/** Asks for one object more than the page has, to know whether there is another page. */
+export function readPage<R>(executor: Executor, state: QueryState, options: QueryOptions): Promise<Page<R>> {
+  return readObjects(executor, state, options, (state.limit as number) + 1)
+}
+
+/** Of a limit that ends all pages. */
+function readLastPage<R>(executor: Executor, state: QueryState, options: QueryOptions): Promise<Page<R>> {
+  return readObjects(executor, state, options, state.limit as number)
+}
+
+/** `asked`: so many objects, of which the page has those of its limit. */
+async function readObjects<R>(
   executor: Executor,
   state: QueryState,
   options: QueryOptions,
-  last: boolean = false,
+  asked: number,
 ): Promise<Page<R>> {
   const keys = keysetOf(state)
   const size = state.limit as number
@@ -28,7 +38,7 @@ export async function readPage<R>(
     ...(separate?.beside(dialectAt(executor, state.source).models.lists) ?? []),
     ...(separate?.joined(state.joins) ?? []),
   ]
-  const paged = { ...state, ...separate?.root, limit: last ? size : size + 1 }
+  const paged = { ...state, ...separate?.root, limit: asked }
   const compile = (): Compilation => compileQuery(paged, { beside, facts: Indexes.of(executor), whole: true })
   let assembly: Assembly | null = null
   const query: ToStatement = {
@@ -74,9 +84,9 @@ export class PageRows {
 
   async read(count: number): Promise<readonly unknown[]> {
     if (this.#left <= 0) return []
-    const { rows, cursor } = await runIn(this.#chain, () =>
-      readPage(this.#executor, this.#next(Math.min(count, this.#left)), this.#options, this.#left <= count),
-    )
+    const read = this.#left <= count ? readLastPage : readPage
+    const next = this.#next(Math.min(count, this.#left))
+    const { rows, cursor } = await runIn(this.#chain, () => read(this.#executor, next, this.#options))
     this.#cursor = cursor
     this.#left = cursor === null ? 0 : this.#left - rows.length
     return rows

@@ -14,13 +14,25 @@ export interface Cell {
   readonly isSql: boolean
 }
 
-/** In the order of the columns; those without a value are left to the database. Of an instance only fields hide properties. */
-export function cellsOf(meta: ModelMeta, values: Values, ofInstance = false): Cell[] {
-  if (!ofInstance) checkKeys(meta, values)
+/**
+ * In the order of the columns; those without a value are left to the database.
+ * @throws {UnknownColumnError} for keys that the model has not.
+ */
+export function cellsOf(meta: ModelMeta, values: Values): Cell[] {
+  checkKeys(meta, values)
+  return cellsIn(meta, values, false)
+}
+
+/** The same of an instance, which may have other fields, and columns that are accessors. */
+export function cellsOfInstance(meta: ModelMeta, instance: Values): Cell[] {
+  return cellsIn(meta, instance, true)
+}
+
+function cellsIn(meta: ModelMeta, values: Values, hasAccessors: boolean): Cell[] {
   const cells: Cell[] = []
   for (const column of meta.columns) {
     if (column.readOnly) continue
-    const given = ofInstance || Object.hasOwn(values, column.key) ? values[column.key] : undefined
+    const given = hasAccessors || Object.hasOwn(values, column.key) ? values[column.key] : undefined
     const properties = meta.propertiesOf.get(column.key)
     const value = properties === undefined ? given : withProperties(column, properties, given, values)
     if (value !== undefined) cells.push(cell(column, value))

@@ -65,14 +65,26 @@ export class Equality {
   }
 }
 
-/** All of them hold. In brackets they can stand behind an AND. */
-export function writeConditions(text: SqlText, conditions: readonly Condition[], brackets = false): void {
-  conditions.forEach((condition, index) => {
-    if (index > 0) text.add(' and ')
-    if (condition instanceof Equalities) condition.write(text)
-    else if (conditions.length === 1 && !brackets) text.sql(condition)
-    else text.add('(').sql(condition).add(')')
-  })
+/** All of them hold. */
+export function writeConditions(text: SqlText, conditions: readonly Condition[]): void {
+  const [only, more] = conditions
+  if (only === undefined) return
+  if (more === undefined && !(only instanceof Equalities)) text.sql(only)
+  else
+    conditions.forEach((condition, index) => {
+      if (index > 0) text.add(' and ')
+      writeOne(text, condition)
+    })
+}
+
+/** The same behind another condition. */
+export function writeFurtherConditions(text: SqlText, conditions: readonly Condition[]): void {
+  for (const condition of conditions) writeOne(text.add(' and '), condition)
+}
+
+function writeOne(text: SqlText, condition: Condition): void {
+  if (condition instanceof Equalities) condition.write(text)
+  else text.add('(').sql(condition).add(')')
 }
 
 /** More columns than that have no shape. */

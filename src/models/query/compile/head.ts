@@ -199,7 +199,7 @@ function makeHead(
     for (const expression of beside) assembly.beside(expression)
     settle(assembly.root)
     if (pairing !== null) settleKeys(assembly.root)
-    spec = correlates === null ? assembly.specOfRows(pairing === null) : assembly.spec
+    spec = correlates === null ? assembly.specOfRows({ numbered: pairing === null }) : assembly.spec
     if (pairing !== 'by key') assembly.select(text)
   } else {
     text.add(meta.list(source.id))
@@ -211,8 +211,7 @@ function makeHead(
   const lists = made?.lists ?? []
   const correlated = correlates === null ? null : (list: List): boolean => correlates[lists.indexOf(list)] === true
   const keyed = pairing === 'by key' && made !== null ? writeByKey(from, made.root) : null
-  const kept =
-    keyed === null && pairing !== null && made !== null ? writeKept(from, made.root, pairing === 'one kept') : null
+  const kept = pairing === 'kept' || pairing === 'one kept' ? writeKept(from, (made as Assembly).root, pairing) : null
   const around = keyed ?? kept ?? (made?.hasLists === true ? made.around(from, correlated) : null)
   const pairs = pairing === null || made === null ? null : pairsOf(made.root)
   return {
