@@ -1,6 +1,6 @@
 /** `createAll()` and its likes from `mysqlTable` on a real MySQL or MariaDB: what they make, what they leave alone, and what cannot be. */
 
-import { gt, sql } from 'drizzle-orm'
+import { asc, desc, gt, sql } from 'drizzle-orm'
 import * as d from 'drizzle-orm/mysql-core'
 import { pgTable, integer } from 'drizzle-orm/pg-core'
 import { createDb, type Db } from 'genever'
@@ -199,6 +199,28 @@ describeMysql('a schema on MySQL', () => {
       .algorithm('fast' as never)
       .as(rows)
     expect(() => createStatements(wrong)).toThrow(/algorithm of the view "wrong" is one of undefined, merge, temptable/)
+  })
+
+  test('an index has its directions, and its expressions in brackets', async () => {
+    const ranks = d.mysqlTable('ranks', { a: d.int(), 'b`c': d.int() }, (t) => [
+      d.index('down').on(desc(t.a), asc(t['b`c'])),
+      d.index('of_two').on(sql`${t['b`c']} DESC`, t.a),
+    ])
+    await createAll(db, ranks)
+    const made = await server.query(
+      "select index_name as name, collation as way from information_schema.statistics where table_name = 'ranks' and table_schema = database() order by 1, seq_in_index",
+    )
+    expect(made.map(({ name, way }) => `${String(name)} ${String(way)}`)).toEqual([
+      'down D',
+      'down A',
+      'of_two D',
+      'of_two A',
+    ])
+    const lower = d.mysqlTable('lower_ranks', { t: d.varchar({ length: 9 }) }, (t) => [
+      d.index('i').on(sql`(lower(${t.t}))`),
+      d.index('j').on(desc(sql`${t.t} + 1`)),
+    ])
+    expect(createStatements(lower)[0]).toMatch(/index `i` \(\(\(lower\(`t`\)\)\)\),\s+index `j` \(\(`t` \+ 1\) desc\)/)
   })
 
   test('processes that make the same at once wait for each other', async () => {

@@ -137,9 +137,15 @@ function indexSql(table: TableParts, { config }: IndexParts): string {
   const using = (config as { readonly using?: string }).using
   if (name === undefined) throw new UsageError(`An index of the table "${table.name}" has no name: give it one.`)
   const keys = columns.map((each) =>
-    is(each, SQL) ? `(${expression(each, 'indexes', mysql)})` : mysql.quote((each as { name: string }).name),
+    is(each, SQL) ? keyOf(expression(each, 'indexes', mysql)) : mysql.quote((each as { name: string }).name),
   )
   return `${unique ? 'unique ' : ''}index ${mysql.quote(name)} (${keys.join(', ')})${using === undefined ? '' : ` using ${usingOf(using)}`}`
+}
+
+/** An expression stands in brackets, a column and a direction without. */
+function keyOf(text: string): string {
+  const [, key = '', way = ''] = /^(.*?)(\s+(?:asc|desc))?$/is.exec(text) ?? []
+  return `${/^`(?:[^`]|``)+`$/.test(key) ? key : `(${key})`}${way}`
 }
 
 function usingOf(using: string): string {
