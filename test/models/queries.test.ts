@@ -300,7 +300,11 @@ forEachDriver((driver) => {
       expect(thrownBy(() => User.query().orderBy(desc(User.c.age)).after(cursor))).toMatchObject({
         message: expect.stringMatching(/another order/),
       })
-      expect(await caught(User.query().page())).toMatchObject({ message: expect.stringMatching(/limit/) })
+      for (const query of [User.query(), User.query().limit(0)])
+        expect(await caught(query.page())).toMatchObject({
+          name: 'UsageError',
+          message: expect.stringMatching(/at least 1/),
+        })
     })
   })
 

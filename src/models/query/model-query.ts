@@ -134,7 +134,8 @@ class Query<R> extends Printable implements ToStatement<R> {
   async page(given?: CallOptions | Handle): Promise<Page<R>> {
     const options = this.#call(given, 'page()')
     const state = this.#state
-    if (state.limit === null) throw new UsageError('page() needs limit(): how many rows a page has.')
+    if (state.limit === null || state.limit === 0)
+      throw new UsageError('page() needs limit(): how many rows a page has, at least 1.')
     const executor = this.#checkPlace(this.#executor(options))
     const paged = { ...state, selectIn: this.#separate, orderBy: orderOf(keysetOf(state)) }
     return thenAsks(executor, paged, readPage<R>(executor, paged, options ?? noOptions))

@@ -60,7 +60,7 @@ export interface ModelQuery<R, F = R, V = unknown>
    * @throws {UsageError} for a text that is not a cursor of this order.
    */
   after(cursor: string | null | undefined): ModelQuery<R, F, V>
-  /** The rows up to the limit, and the cursor for the next page. @throws {UsageError} without a limit. */
+  /** The rows up to the limit, and the cursor for the next page. @throws {UsageError} without a limit of at least 1. */
   page(options?: CallOptions | Handle): Promise<Page<R>>
   /** Every object. */
   all(options?: CallOptions | Handle): Promise<R[]>
