@@ -1,4 +1,4 @@
-// Which objects of a plan the database has already: one query over the catalogue. A name that stands for something else,
+// Finds the objects of a plan that the database has already, by one query over the catalogue. A name that stands for something else,
 // a view for a table, is an error here and not a surprise later. Called in the transaction that makes or drops.
 import type { Executor } from '../engine/query/executor.ts'
 import { UsageError } from '../errors/index.ts'

@@ -5,7 +5,7 @@ export interface PlanItem {
   readonly kind: DrizzleKind
   readonly schema: string | undefined
   readonly name: string
-  /** Of a policy: the table it is on. */
+  /** The table of a policy. */
   readonly table?: string | undefined
   /** How the server is told of it, behind its kind: `"shop"."orders"`. */
   readonly sqlName: string
@@ -14,7 +14,7 @@ export interface PlanItem {
   readonly references: readonly string[]
   /** At the very end. */
   readonly policies: readonly string[]
-  /** What is taken off before anything is dropped: MySQL only. */
+  /** Statements that run before anything is dropped. MySQL only. */
   readonly releases?: readonly string[]
 }
 

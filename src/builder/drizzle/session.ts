@@ -35,7 +35,7 @@ interface Prepared {
 
 export type DrizzleDialect = 'postgres' | 'mysql'
 
-/** What a builder hands over when it is prepared: taken by the adapter instead of being made a prepared query. */
+/** The parts of a builder that is prepared. The adapter takes them, and no prepared query is made. */
 export interface Capture {
   readonly session: DrizzleSession
   readonly dialect: DrizzleDialect
@@ -59,7 +59,7 @@ let capturing = false
 let captured: Capture | null = null
 
 /**
- * What the builder would send, without sending it; null when it belongs to another client.
+ * The query that the builder would send, without sending it; null when it belongs to another client.
  * @throws {TransactionEndedError} when it was made in a transaction that has ended.
  */
 export function captureOf(builder: { prepare(name: string): unknown }): Capture | null {

@@ -28,7 +28,7 @@ import type { Abortable } from './dialect/connection.ts'
 /** Options of Kysely besides its dialect. */
 export interface KyselyOptions {
   readonly plugins?: readonly KyselyPlugin[] | undefined
-  /** As Kysely's own option. Channels of `node:diagnostics_channel` see the statements too. */
+  /** Kysely's own option. Channels of `node:diagnostics_channel` see the statements too. */
   readonly log?: LogConfig | undefined
 }
 

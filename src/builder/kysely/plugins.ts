@@ -47,7 +47,7 @@ class TracedPlugin implements KyselyPlugin {
 }
 
 /**
- * What the plugins of a query make of its rows; undefined for nothing.
+ * The function that takes the rows of a query through its plugins; undefined where these leave rows as they are.
  *
  * @throws {UsageError} for a plugin that can transform results only with a promise, which a page of rows cannot wait for.
  */

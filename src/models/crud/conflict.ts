@@ -92,7 +92,7 @@ function anyKey(
   return { columns, needed: columns, text: '', check }
 }
 
-/** What ignores every conflict, or those of one key. */
+/** Writes that every conflict is ignored, or those of one key. */
 export function ignoring(
   model: ModelLike,
   meta: ModelMeta,

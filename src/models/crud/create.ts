@@ -50,7 +50,7 @@ export interface NewRow {
   readonly meta: ModelMeta
   readonly cells: readonly Cell[]
   readonly reading: Reading
-  /** What its caller has called, for messages. */
+  /** The method that was called, for messages. */
   readonly method: string
 }
 

@@ -30,7 +30,7 @@ function unlessMisfit(found: Promise<object | undefined>, executor: Executor): P
   return found.catch((error: unknown) => misfit(executor, error))
 }
 
-/** What only the server can tell. Inside of a transaction, which it ended, the error must be seen. */
+/** Undefined for a key that only the server can refuse. In a transaction, which the error has ended, it is thrown. */
 function misfit(executor: Executor, error: unknown): undefined {
   if (error instanceof QueryError && error.clientError === true && executor.transactionHere() === null) return undefined
   throw error

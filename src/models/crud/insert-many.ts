@@ -24,11 +24,11 @@ import { insertAllUnlessThere } from './unless-there.ts'
 
 /** Rows in one statement: more are several, in a transaction. */
 const mostRows = 10_000
-/** What node-postgres can describe, with some room. */
+/** A little less than the number that node-postgres can describe. */
 const mostParameters = 30_000
 
 type Rows = readonly (readonly Cell[])[]
-/** What stands between the rows and RETURNING. */
+/** Writes the part between the rows and RETURNING. */
 export type Tail = (writer: Writer) => void
 
 /** Instances are in the order of the rows. */

@@ -50,7 +50,7 @@ function take(instance: object, meta: ModelMeta, values: readonly unknown[]): vo
   meta.hooks.afterLoad?.(instance)
 }
 
-/** What was read in a transaction that is rolled back may never have been stored: the fields are then what they were. */
+/** Values that were read in a transaction that is rolled back may never have been stored: the fields get their old values again. */
 function remembering(instance: object, { columns }: ModelMeta, within: Within, work: () => void): void {
   const memory = new Memory(instance)
   const before = columns.map(({ key }): unknown => Reflect.get(instance, key))

@@ -21,7 +21,7 @@ export interface UpsertRow {
    * has their defaults too.
    */
   readonly ofRow: ReadonlySet<ModelColumn>
-  /** What changes has values of this row alone. */
+  /** Its changes have values of this row alone. */
   readonly own: boolean
 }
 

@@ -19,7 +19,7 @@ export interface TableTypes {
   readonly key: string
 }
 
-/** By engine, then by place. */
+/** Found by the engine, then by the place. */
 const known = new WeakMap<ModelMeta, WeakMap<object, Map<string, TableTypes>>>()
 
 /** Places that are remembered of one engine: one that was forgotten is asked for again. */
@@ -29,7 +29,7 @@ export async function tableTypes(meta: ModelMeta, executor: Executor): Promise<T
   return typesHere(meta, executor)?.get(placeOf(executor)) ?? (await ask(meta, executor))
 }
 
-/** By place, those of the engine that the code around means; undefined: it is not open yet. */
+/** The types on the engine that the code around means, by place. Undefined while it is not open. */
 function typesHere(meta: ModelMeta, executor: Executor): Map<string, TableTypes> | undefined {
   const engine = executor.engineQuietly()
   if (engine === null) return undefined

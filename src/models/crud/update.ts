@@ -103,7 +103,7 @@ export class InstanceUpdate {
     return executorOf(instance, meta, options?.on).first(statement, options) as Promise<object>
   }
 
-  /** What is read of the changed row is assigned to the instance. */
+  /** Assigns the values of the changed row to the instance. */
   #learning(columns: readonly ModelColumn[]): (rows: readonly unknown[], within: Within | null) => object[] {
     const instance = this.#instance
     const meta = this.#meta
@@ -177,7 +177,7 @@ function remember(memory: Memory, instance: Instance, meta: ModelMeta, values: V
   }
 }
 
-/** What the database made of the change: fields, and the key of the row if that is among them. */
+/** Takes the values that the database has made of the change: fields, and the key of the row if that is among them. */
 function learn(
   memory: Memory,
   instance: Instance,
@@ -196,14 +196,14 @@ function learn(
   if (changesKey) memory.set(null, key.length === 1 ? key[0] : key)
 }
 
-/** Of the row as it was found. */
+/** The part of the key by which the row was found. */
 function keyPart(instance: Instance, { primaryKey }: ModelMeta, column: ModelColumn, index: number): unknown {
   const key = Row.keyOf(instance)
   if (key === undefined || key === null) return instance[column.key]
   return primaryKey.length === 1 ? key : (key as readonly unknown[])[index]
 }
 
-/** What was changed, and what the database computes from it. */
+/** The columns that were changed, and those that the database computes from them. */
 function returned(meta: ModelMeta, changes: readonly Change[]): readonly ModelColumn[] {
   const columns = changes.map(({ column }) => column)
   for (const column of meta.recomputed) if (!columns.includes(column)) columns.push(column)

@@ -76,7 +76,7 @@ export class Upsert {
     return { cells, changes, ofRow: new Set(columns), own: columns.length < changing.length }
   }
 
-  /** What changes in a row that is there: what the caller gave, but for the key that found it. */
+  /** The values that change in an existing row: those that the caller gave, without the key that found it. */
   #given(keys: readonly string[], made: Values): readonly string[] {
     const { columns } = this.target
     return keys.filter((key) => has(made, key) && !columns.some((column) => column.key === key))
@@ -124,7 +124,7 @@ function areKeys(update: UpsertOptions<string>['update']): update is readonly st
   return update === undefined || Array.isArray(update)
 }
 
-/** What the caller gave, before anything is filled in. */
+/** The keys that the caller gave, before anything is filled in. */
 function ownKeys(meta: ModelMeta, given: Values): readonly string[] {
   const known = [...meta.byKey.keys(), ...meta.properties.keys()]
   return known.filter((key) => Object.hasOwn(given, key) && given[key] !== undefined)

@@ -21,7 +21,7 @@ export function isPromise(value: unknown): value is PromiseLike<unknown> {
   )
 }
 
-/** What it rejects with is nobody's: the promise itself was the mistake, and that is what is thrown. */
+/** Nobody handles its rejection: the mistake is the promise itself, and the error says that. */
 export function ignore(promise: PromiseLike<unknown>): void {
   // Others, such as queries, begin when they are asked.
   if (promise instanceof Promise) promise.catch(() => {})

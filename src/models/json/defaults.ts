@@ -36,7 +36,7 @@ export class Defaults {
     }
   }
 
-  /** As text, for a parameter: what JSON holds of it. Undefined without a default. */
+  /** Its form in JSON as text, for a parameter. Undefined without a default. */
   text(): string | undefined {
     if (!this.exists) return undefined
     if (typeof this.#given === 'function') written.functions++
@@ -64,7 +64,7 @@ export class Defaults {
     this.#shown.delete(instance)
   }
 
-  /** As jsonb, for text that is not kept; undefined without a default. */
+  /** SQL of the type jsonb, for a text that is not kept. Undefined without a default. */
   jsonb(place: (value: unknown) => string): string | undefined {
     if (!this.exists) return undefined
     const text = textOf(this.#stored(this.#made()))
@@ -86,7 +86,7 @@ export class Defaults {
     return made === null || made === undefined ? sql`null` : sql`${textOf(this.#stored(made))}::text::${sql.raw(type)}`
   }
 
-  /** What JSON holds of it. */
+  /** Its form in JSON. */
   #stored(value: unknown): unknown {
     const stored = this.#kind.write(value)
     if (stored !== undefined) return stored
@@ -101,7 +101,7 @@ export function lazily(make: () => SQL): SQL {
   return sql`${{ getSQL: make }}`
 }
 
-/** As `->>` would give it, or JSON. */
+/** The text that `->>` would give, or JSON. */
 function textOf(stored: unknown): string {
   if (typeof stored === 'string') return stored
   return jsonText(stored, (what) => {

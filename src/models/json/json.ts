@@ -59,7 +59,7 @@ export class PropertyDraft {
 }
 
 const checks: Checks<PropOptions<unknown>> = {
-  // What it may be depends on the kind.
+  // Which values it may have depends on the kind.
   default: () => undefined,
   prop: must('a text', (value) => typeof value === 'string'),
   beforeSet: callback,

@@ -5,16 +5,16 @@ import type { MemberType } from '../../sql/model-words.ts'
 export interface JsonKind {
   /** Completes "takes …". */
   readonly expected: string
-  /** Of what JSON holds, never null. */
+  /** Reads a stored value, which is never null. */
   readonly read: (stored: unknown) => unknown
-  /** What JSON holds; undefined when the value is not of this kind. */
+  /** The stored form of a value; undefined when the value is not of this kind. */
   readonly write: (value: unknown) => unknown
-  /** What it is in SQL, and how that is read. */
+  /** Its type in SQL, and how such values are read. */
   readonly type: MemberType
   readonly decode?: (wire: never) => unknown
   /** The member `key` of a column; `key` is a literal. With a fallback it is that where it is missing or null. */
   readonly sql: (column: Column, key: SQL, fallback?: Fallback) => SQL
-  /** What stands around an SQL expression that is stored. */
+  /** The SQL around an expression that is stored. */
   readonly stored: readonly [before: string, after: string]
   /** Members of its objects are merged one by one. */
   readonly merges?: true

@@ -8,7 +8,7 @@ import { ignore, isPromise } from './at-once.ts'
 import { Defaults, lazily } from './defaults.ts'
 import type { Fallback, JsonKind } from './kinds.ts'
 
-/** What `json.string({ … })` and the others were given, without types. */
+/** The options of `json.string({ … })` and the others, without types. */
 export interface PropertyOptions {
   readonly default?: unknown
   readonly prop?: string | undefined
@@ -42,7 +42,7 @@ export class JsonProperty {
     this.#fallback = this.#defaults.sql
   }
 
-  /** What the instance shows for the value of the column. */
+  /** The value that the instance shows for that value of the column. */
   read(stored: unknown, instance: object): unknown {
     const { afterGet } = this.#options
     const value = this.#value(stored, instance)
@@ -66,17 +66,17 @@ export class JsonProperty {
     return this.#defaults.exists && this.#options.afterGet === undefined
   }
 
-  /** What an update merges members into where nothing is stored, as SQL. */
+  /** The object into which an update merges members where nothing is stored, as SQL. */
   base(place: (value: unknown) => string): string {
     return (this.storesDefault ? this.#defaults.jsonb(place) : undefined) ?? "'{}'::jsonb"
   }
 
-  /** What the instance holds was read again: nothing that was shown before counts. */
+  /** Call it when the instance was read again: values that it showed before do not count. */
   forget(instance: object): void {
     this.#defaults.forget(instance)
   }
 
-  /** What is stored for a value. @throws {UsageError} when it is not of this kind. */
+  /** The stored form of a value. @throws {UsageError} when it is not of this kind. */
   write(value: unknown): unknown {
     const { beforeSet } = this.#options
     const given = beforeSet === undefined ? value : this.#atOnce(beforeSet(value as never), 'beforeSet')
@@ -92,7 +92,7 @@ export class JsonProperty {
     return withMember(isObject(stored) ? stored : {}, this.key, this.write(value))
   }
 
-  /** As `into`, but members of objects are merged, as an update does on the server. */
+  /** Like `into`, but it merges the members of objects, as an update does on the server. */
   merged(stored: unknown, value: unknown): JsonObject {
     const object = isObject(stored) ? stored : {}
     const given = this.write(value)

@@ -10,17 +10,17 @@ import type { ListColumnWords } from '../../sql/model-words.ts'
 
 const engines = new WeakMap<object, Indexes>()
 
-/** What the catalogue says of a list. */
+/** The answer of the catalogue about a list. */
 interface Answer {
   readonly indexed: boolean
-  /** Not any more, once a result has said that they are not. */
+  /** False once a result has said that they are not. */
   whole: boolean
 }
 
 export class Indexes {
   readonly #words: ListColumnWords | null
   readonly #known = new Map<string, Answer>()
-  /** What is being asked. */
+  /** Questions without an answer so far. */
   readonly #pending = new Set<string>()
   /** The answers again, by list. */
   readonly #lists = new WeakMap<List, Answer>()
@@ -84,7 +84,7 @@ export class Indexes {
     }
   }
 
-  /** As `learn`, while the caller goes on. Not where the question would have to wait for a connection that somebody holds. */
+  /** Like `learn`, but the caller does not wait. It asks nothing where the question would wait for a connection that somebody holds. */
   learnBeside(executor: Executor, lists: readonly List[]): void {
     const engine = executor.engineQuietly()
     if (engine === null || this.knows(lists)) return
@@ -101,7 +101,7 @@ export class Indexes {
       })
   }
 
-  /** What the catalogue has to be asked for them, by the key of the question. */
+  /** The questions about them that have no answer so far, each with its key. */
   #missing(lists: readonly List[]): [key: string, asked: Asked][] {
     const missing = new Map<string, Asked>()
     for (const list of lists) {

@@ -64,7 +64,7 @@ export class Joins {
   readonly #joins: Join[]
   /** Sources a loader reads into objects; each at one place only. */
   readonly #loaded = new Set<string>()
-  /** What loaders say is one object for another. */
+  /** Pairs of tables of which a loader says that one object of the first has one of the second. */
   readonly #declared: OneFor[] = []
 
   /** The tables that were joined before any loader was asked. */

@@ -63,7 +63,7 @@ export function severalAsOne(parent: Source, child: Source, key: string): UsageE
   )
 }
 
-/** What messages call it. */
+/** Its name in messages. */
 export function titleOf({ model, id }: Source): string {
   return model === null ? id : modelName(model)
 }

@@ -15,10 +15,10 @@ export interface List {
   readonly key: string
   /** The rows of the list. */
   readonly level: Level
-  /** Which of them belong to a row: columns that are equal, and the condition that was given. One of them may be null. */
+  /** The columns that are equal in a row and in its members, and the given condition. One of the two may be null. */
   readonly pairs: Relation | null
   readonly on: SQL | null
-  /** What has the list, and the table that has the columns of the list's side. */
+  /** The source that has the list, and the table with the columns of the list's side. */
   readonly parent: Source
   readonly child: Source
   readonly where: readonly Condition[]

@@ -85,7 +85,7 @@ export interface Pair {
   readonly at: number
 }
 
-/** What selects the rows of a list: the text before and after the condition that says to which object they belong. */
+/** The SELECT of the rows of a list: the text before and behind the condition that says to which object they belong. */
 export interface Arm {
   readonly before: string
   readonly after: string

@@ -28,7 +28,7 @@ export class Multiplicity {
     this.#declared = declared
   }
 
-  /** All of which there is one at most for a row of the source. Rows are told apart by its own row and by the columns in `by`. */
+  /** The tables that have one row at most for each row of the source. The columns in `by` tell rows apart, too. */
   oneFor(source: Source, by: readonly Column[] = []): ReadonlySet<string> {
     const known = new Set([source.id])
     const names = by.map((column) => render(column).sql)

@@ -70,7 +70,7 @@ export function together<T>(executor: Executor, work: () => Promise<T>): Promise
   return executor instanceof EngineSource ? executor.scope(work) : work()
 }
 
-/** Of each loader: what is compiled of it, and the specification of its rows, serve all its queries. */
+/** The compiled form of each loader, and the specification of its rows, serve all its queries. */
 const known = new WeakMap<LoadNode, Separate>()
 
 /** @throws {UsageError} for a loader whose parts do not hang on foreign keys. */
@@ -319,7 +319,7 @@ class Part {
     return { lists, objects }
   }
 
-  /** What its rows become, with the number of their key at the end. */
+  /** The specification of its rows, which have the number of their key at the end. */
   #on(dialect: Dialect): Compiled {
     let compiled = this.#compiled.get(dialect)
     if (compiled === undefined) {

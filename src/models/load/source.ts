@@ -26,7 +26,7 @@ export class Source {
   readonly meta: ModelMeta | null
   /** The table whose foreign keys it has. */
   readonly table: Table
-  /** What its statements are written in. */
+  /** The dialect of its statements. */
   readonly dialect: Dialect
   /** Columns by key, and JSON properties. */
   readonly columns: Readonly<Record<string, Column | SQL>>
@@ -123,7 +123,7 @@ function columnOfQuery(given: Column | SQL.Aliased, column: Column, alias: strin
   return aliasedTableColumn(named, alias)
 }
 
-/** That of the database; as long as it is not known, that of the table. A table of another family is refused when it runs. */
+/** The dialect of the database, or that of the table while no database is known. A table of another family is refused when it runs. */
 export function dialectAt(executor: Pick<Executor, 'dialectHere'>, { dialect }: Pick<Source, 'dialect'>): Dialect {
   const here = executor.dialectHere()
   return here.family === dialect.family ? here : dialect

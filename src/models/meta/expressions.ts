@@ -5,7 +5,7 @@ import { columnsOf } from './table.ts'
 
 export type Expression = Column | SQL | SQL.Aliased
 
-/** Of the model's own table, or of the same under another name. */
+/** The columns of the model's own table, or of an alias of it. */
 export function expressionsOf(meta: ModelMeta, alias?: string): Readonly<Record<string, Column | SQL>> {
   const columns = columnsOf(meta.table)
   if (alias === undefined) return withProperties(meta, columns)

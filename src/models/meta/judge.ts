@@ -17,7 +17,7 @@ function whole(bits: bigint): Judge {
 
 const uuid = /^\{?(?:[\da-f]{4}-?){8}\}?$/i
 const isText: Judge = (value) => typeof value !== 'object'
-/** What such a column cannot hold is refused as it is encoded, and the server only compares. */
+/** Values that such a column cannot hold are refused when they are encoded. The server only compares. */
 const compared: Judge = () => true
 const [two, four, eight] = [whole(16n), whole(32n), whole(64n)]
 

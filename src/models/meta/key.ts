@@ -1,4 +1,4 @@
-// Which columns find a row of a model: the primary key that its table declares, or other unique columns named by `pk`.
+// The columns that find a row of a model: the primary key that its table declares, or other unique columns named by `pk`.
 import type { Column, Table } from 'drizzle-orm'
 import { GeneverError, UsageError } from '../../errors/index.ts'
 import { describeType } from '../../util/options.ts'

@@ -55,7 +55,7 @@ export interface MadeUpdate {
 export class ModelMeta {
   readonly db: Db
   readonly table: Table
-  /** What its table is declared in, and its statements are written in. */
+  /** The dialect of its table and of its statements. */
   readonly dialect: Dialect
   /** Its name in messages, when it was given one. */
   readonly named: string | undefined
@@ -78,11 +78,11 @@ export class ModelMeta {
   readonly hooks: ModelHooks
   /** The texts of its statements. */
   readonly texts: Shapes<string> = new Shapes()
-  /** Those of `create()`. */
+  /** The texts of `create()`. */
   readonly inserts: Shapes<string> = new Shapes()
-  /** Those of updates and deletes of many rows. */
+  /** The texts of updates and deletes of many rows. */
   readonly writes: Shapes<string> = new Shapes()
-  /** Those of updates of instances. */
+  /** The texts of updates of instances. */
   readonly updates: Shapes<MadeUpdate> = new Shapes()
   /** Gives the rows it gets to `afterLoad`; undefined without that hook. For `Statement.decode`, whose errors reach the caller. */
   readonly loaded: Decode<never> | undefined

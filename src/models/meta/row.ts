@@ -6,7 +6,7 @@ import { isPlain } from '../../util/options.ts'
 
 /** A member of an instance that was set by a change, until that change is kept or undone. */
 export interface MemoryChange {
-  /** Of the field; null for the key of the row. */
+  /** The name of the field; null for the key of the row. */
   readonly key: string | null
   before: unknown
   value: unknown

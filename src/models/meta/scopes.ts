@@ -1,4 +1,4 @@
-// Which tables the subqueries of an expression select from, learned from its pieces in their order. So a column is known to be a
+// The tables from which subqueries of an expression select, learned from its pieces in their order. So a column is known to be a
 // subquery's own, or one of the query around it.
 
 /** The tables of one SELECT, by names without quotes. */
@@ -67,7 +67,7 @@ export class Scopes {
   #open: Brackets = { around: null, list: null, select: null, at: 'none', parts: [] }
   #last = ''
 
-  /** Of what is read next. */
+  /** The place of the next piece. */
   get place(): Place {
     const selects: Selected[] = []
     for (let open: Brackets | null = this.#open; open !== null; open = open.around)
@@ -118,7 +118,7 @@ export class Scopes {
     else if (!(open.at === 'table' ? before : after).test(word)) this.#name(piece)
   }
 
-  /** Of a table, or the one that it gets. */
+  /** Reads the name of a table, or its alias. */
   #name(piece: string): void {
     const open = this.#open
     if (open.at === 'table') {

@@ -7,7 +7,7 @@ export function isSelected(expression: SQL.Aliased): boolean {
   return (expression as { readonly isSelectionField?: boolean }).isSelectionField === true
 }
 
-/** What stands for an expression where that is written alone: Drizzle would write the inside of such a value. */
+/** The expression in a form that can be written alone: Drizzle would write the inside of such a value. */
 export function writable(expression: Column | SQL | SQL.Aliased): Column | SQL | SQL.Aliased {
   if (!is(expression, SQL.Aliased) || !isSelected(expression)) return expression
   const { decoder } = expression.sql as unknown as { readonly decoder: Parameters<SQL['mapWith']>[0] }

@@ -9,7 +9,7 @@ export function isView(table: unknown): table is View {
   return is(table, View)
 }
 
-/** By their TypeScript keys. Older Drizzles export no function for a view, and are to be refused, not to fail while loading. */
+/** Its columns by their TypeScript keys. No function of Drizzle is used for views: older versions lack it, and loading would fail. */
 export function columnsOf(table: Table | View): Readonly<Record<string, Column>> {
   return isView(table) ? (configOf(table).selectedFields as Record<string, Column>) : getTableColumns(table)
 }

@@ -15,7 +15,7 @@ function isUnknown(state: QueryState, executor: Executor): boolean {
   return lists === null || Indexes.of(executor)?.knows(lists) !== true
 }
 
-/** What the query gives, once the catalogue has been asked too. */
+/** The answer of the query, given once the catalogue has been asked too. */
 export function thenAsks<T>(executor: Executor, state: QueryState, answer: Promise<T>): Promise<T> {
   if (!isUnknown(state, executor)) return answer
   return answer.then(async (found) => {

@@ -20,7 +20,7 @@ import type { QueryState } from './state.ts'
 export interface KeysetKey extends OrderKey {
   /** A column is only known not to be NULL where no join can make it so. */
   readonly nullable: boolean
-  /** What makes a text of its value, and a value of that; null: it comes as text, and the server reads it. */
+  /** How its value becomes a text, and a value again. Null: it comes as text, and the server reads it. */
   readonly held: Held | null
   /** NULL stands where the server puts it by itself. */
   readonly usual: boolean

@@ -232,7 +232,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     }
   }
 
-  /** As a query that asks nothing beside itself. */
+  /** The same query, but the catalogue is not asked beside it. */
   #alone(): ToStatement<R> {
     return {
       [toStatement]: (most = 0, _dialect, atOnce = false) =>
@@ -288,7 +288,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.#madeOn
   }
 
-  /** What is given alone is read by the executor. */
+  /** Where the query has no options, the executor reads the given ones. */
   #merged(given: CallOptions | Handle | undefined): CallOptions | Handle | undefined {
     return this.#state.call === noOptions ? given : this.#call(given, 'a query')
   }
@@ -297,7 +297,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     return this.#state.meta.executor(options?.on, this.#madeWith, this.#madeOn)
   }
 
-  /** What a call says, over what the query says; undefined for nothing. */
+  /** The options of a call, over those of the query; undefined for none. */
   #call(given: CallOptions | Handle | undefined, method: string): CallOptions | undefined {
     const { call } = this.#state
     if (given === undefined) return call === noOptions ? undefined : call
@@ -329,7 +329,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     checkMadeIn(this.#madeIn)
   }
 
-  /** As `#checkFrame`, for what runs statement by statement: the executor of them. */
+  /** Like `#checkFrame`, for calls that run several statements. Gives the executor of these. */
   #checkPlace(executor: Executor): Executor {
     this.#checkFrame()
     return executorOfMade(this.#madeWith, executor, 'This query')

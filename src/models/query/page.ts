@@ -17,7 +17,7 @@ export function readPage<R>(executor: Executor, state: QueryState, options: Quer
   return readObjects(executor, state, options, (state.limit as number) + 1)
 }
 
-/** Of a limit that ends all pages. */
+/** The page that the limit of the whole query ends. */
 function readLastPage<R>(executor: Executor, state: QueryState, options: QueryOptions): Promise<Page<R>> {
   return readObjects(executor, state, options, state.limit as number)
 }

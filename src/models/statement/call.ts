@@ -25,7 +25,7 @@ export function callOf(given: CallOptions | Handle | undefined, method: string):
   return given === undefined ? undefined : callOptions<CallOptions>(given, queryChecks, method)
 }
 
-/** As `callOf`, of an insert that may meet a row. */
+/** Like `callOf`, for an insert that may meet a row. */
 export function ignoreOf(
   given: IgnoreOptions<string> | Handle | undefined,
   method: string,
@@ -33,7 +33,7 @@ export function ignoreOf(
   return given === undefined ? undefined : callOptions<IgnoreOptions<string>>(given, ignoreChecks, method)
 }
 
-/** As `callOf`, of an upsert. */
+/** Like `callOf`, for an upsert. */
 export function upsertOf(
   given: UpsertOptions<string> | Handle | undefined,
   method: string,

@@ -1,4 +1,4 @@
-// What static updates and deletes share: they say which rows, or that every row is meant, run when awaited, and give a number
+// The common part of static updates and deletes: they say which rows, or that every row is meant, run when awaited, and give a number
 // of rows or, with `returning()`, instances.
 import { UsageError } from '../../errors/index.ts'
 import type { Executor } from '../../engine/query/executor.ts'
@@ -34,7 +34,7 @@ export interface Rows {
 
 const none: Rows = { conditions: [], every: false, madeWith: null, madeOn: null }
 
-/** What stands before WHERE. */
+/** The part before WHERE. */
 export interface Beginning {
   /** Identifies its text; null where that depends on more than its columns. */
   readonly shape: Shape | null
@@ -46,7 +46,7 @@ export interface Beginning {
 /** Runs the statement of it. Null: there is nothing to do. */
 type Apply<T> = (begun: Beginning | null, options: CallOptions | undefined) => Promise<T>
 
-/** What sets columns to values has a number below this for its shape, and what deletes has 0. */
+/** The shape of an update that sets values is a number below this, and that of a deletion is 0. */
 const pastShapes = 2 ** 30
 
 export abstract class ManyRows<Made> {
@@ -185,7 +185,7 @@ export abstract class ManyRows<Made> {
   }
 }
 
-/** Of the whole statement, exact as a number; null where its text is not kept. */
+/** The shape of the whole statement, a number that is exact; null where its text is not kept. */
 function wholeShape({ shape }: Beginning, conditions: readonly Condition[], returning: boolean): number | null {
   if (typeof shape !== 'number') return null
   const where = shapeOfConditions(conditions)

@@ -38,7 +38,7 @@ class ReadyStatement<R> implements Statement<R>, ToStatement<R> {
   }
 }
 
-// What is made once for each shape of a statement and kept: texts, row specifications. A shape is a set of columns, so it
+// Things that are made once for each shape of a statement and kept: texts, row specifications. A shape is a set of columns, so it
 // comes from callers: bounded. Holds no values.
 const most = 500
 

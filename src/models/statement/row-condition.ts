@@ -1,4 +1,4 @@
-// Which row an instance stands for: the key of the row as the database has it, whatever its fields say, or what a `lookup()`
+// The row that an instance stands for: the key of the row as the database has it, whatever its fields say, or the condition that a `lookup()`
 // of its class says.
 import { and, eq, is, SQL } from 'drizzle-orm'
 import { NoSuchRowError, UsageError } from '../../errors/index.ts'
@@ -67,7 +67,7 @@ function keyGiven(meta: ModelMeta, instance: object): readonly unknown[] {
   return meta.primaryKey.length === 1 ? [key] : (key as readonly unknown[])
 }
 
-/** Of an instance that was made by hand. */
+/** The key of an instance that was made by hand. */
 function keyOfFields(meta: ModelMeta, instance: object): readonly unknown[] {
   const name = modelName(instance.constructor)
   if (meta.primaryKey.length === 0)

@@ -1,4 +1,4 @@
-// What a loader makes of the rows of a query, as types.
+// The types of the objects that a loader makes of the rows of a query.
 import type { Column, SQL } from 'drizzle-orm'
 import type { loads } from '../../sql/into.ts'
 import type { Fragment } from '../../sql/tag.ts'
@@ -33,7 +33,7 @@ export interface LoadedRow {
   get<L extends Column | SQL | SQL.Aliased>(of: L): Loaded<L> | null
 }
 
-// What a loader is told by. The least that tells it: comparing whole interfaces would compare everything a model has.
+// The members by which types know a loader. They are few, because a comparison of whole interfaces would compare everything a model has.
 interface HasRow<R> {
   readonly [loads]: R
 }

@@ -1,4 +1,4 @@
-// What a Drizzle table and the options of a model make of each other as types: rows, inserts, changes, keys. Types only;
+// The types of rows, inserts, changes and keys, made of a Drizzle table and the options of a model. Types only;
 // they hold on Drizzle 0.45 and 1.0, which erase different things (1.0 forgets primary keys, both hide composite ones).
 import type { Column, InferInsertModel, InferSelectModel, SQL, Table, View } from 'drizzle-orm'
 

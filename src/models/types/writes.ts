@@ -1,4 +1,4 @@
-// What changing and deleting rows gives: nothing is sent before it is awaited or applied.
+// The types of changes and deletions. Nothing is sent before they are awaited or applied.
 import type { SQL } from 'drizzle-orm'
 import type { Fragment } from '../../sql/tag.ts'
 import type { Handle } from '../../engine/context/frame.ts'

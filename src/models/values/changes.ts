@@ -1,4 +1,4 @@
-// What an update sets: for each column a whole value, SQL, or members of its JSON. Written as `SET` assignments by updates
+// The changes of an update: for each column a whole value, SQL, or members of its JSON. Written as `SET` assignments by updates
 // and upserts.
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 import { UsageError } from '../../errors/index.ts'
@@ -15,7 +15,7 @@ export interface Change {
   /** The whole value; undefined when only members change. */
   readonly value: unknown
   readonly expression: SqlLike | undefined
-  /** By property: data as it is stored, or SQL. */
+  /** Its JSON properties that change: each with its stored form, or with SQL. */
   readonly members: readonly Member[]
   /** The text depends on nothing but the shape. */
   readonly fixed: boolean

@@ -61,7 +61,7 @@ export function checkKeys(meta: ModelMeta, values: Values): void {
 
 export const noValues: Values = {}
 
-/** What is given later wins; a column as a whole also wins over its properties given before, and not over those given with it. */
+/** Later values win. A whole column also wins over its properties that were given before, but not over those given with it. */
 export function later(meta: ModelMeta, before: Values, values: Values): Values {
   if (before === noValues) return withoutUndefined(values)
   if (meta.propertiesOf.size === 0) return { ...before, ...withoutUndefined(values) }

@@ -1,4 +1,4 @@
-// What the options of a model do with values before they are written: validation, then the hook.
+// The options of a model that work on values before they are written: validation, then the hook.
 import { ValidationError } from '../../errors/index.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
 import type { StandardIssue } from '../types/values.ts'
@@ -19,7 +19,7 @@ export async function prepared(meta: ModelMeta, values: Values, method: string):
   return changed(await beforeCreate(own), own, method)
 }
 
-/** What a hook returned, or what it was given and changed. */
+/** The values that a hook returned, or else those that it was given and may have changed. */
 export function changed(returned: unknown, given: Values, method: string): Values {
   return returned === undefined ? given : asValues(returned, `The hook of ${method}`)
 }

@@ -44,7 +44,7 @@ function cellsIn(meta: ModelMeta, values: Values, hasAccessors: boolean): Cell[]
   return cells
 }
 
-/** As Drizzle: what is computed on updates is computed for new rows that nothing else fills. */
+/** As in Drizzle, the function for updates also serves for new rows of a column without a default. */
 function defaultMaker({
   column: { defaultFn, onUpdateFn, default: ofDatabase },
 }: ModelColumn): (() => unknown) | undefined {

@@ -17,14 +17,14 @@ export function jsonRows(rows: readonly (readonly Cell[])[]): string {
   return text
 }
 
-/** What the server would read no further: JSON in it has to be a parameter. */
+/** Whether the text has an escape that the server does not read within rows. Such JSON has to be a parameter. */
 export function hasStrangeEscape(json: string): boolean {
   return json.includes(String.raw`\u`) && strangeEscape.test(json)
 }
 
 const strangeEscape = /\\u(?:0000|d[89a-f])/
 
-/** What is refused as a parameter is refused here, by the name of its column. */
+/** Refuses texts that are refused as parameters. The message names the column. */
 export function checkTexts(rows: readonly (readonly Cell[])[]): void {
   for (const cells of rows)
     for (const { column, value, isSql } of cells) {

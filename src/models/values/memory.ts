@@ -1,4 +1,4 @@
-// What one change has put into an instance. It stays when the database has it for good; otherwise each member is what it was
+// The values that one change has put into an instance. They stay when the database has them for good. Otherwise each member is what it was
 // before, unless it was given another value since.
 import { isDeepStrictEqual } from 'node:util'
 import type { Fate, Within } from '../../sql/statement.ts'

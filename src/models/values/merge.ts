@@ -131,7 +131,7 @@ function patchText(patch: object): string {
   })
 }
 
-/** What is no object has no members to keep. */
+/** The object that is stored there, or the base: other values have no members to keep. */
 function objectIn(current: string, base = empty): string {
   return `(case when jsonb_typeof(${current}) = 'object' then ${current} else ${base} end)`
 }

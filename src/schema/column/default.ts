@@ -123,7 +123,7 @@ function dimensionsOf(column: ColumnParts): number {
   return arrayDimensions(column)
 }
 
-/** What an array is of; a column that is none itself. */
+/** The element of an array; a column that is no array itself. */
 function elementOf(column: ColumnParts): ColumnParts {
   return column.baseColumn === undefined ? column : elementOf(column.baseColumn)
 }

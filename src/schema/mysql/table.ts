@@ -9,7 +9,7 @@ import { tableParts } from '../source/drizzle.ts'
 import { primaryKeyOf, uniqueColumnsOf } from '../ddl/constraints.ts'
 import { expression, jsonText, mysqlDateText, mysqlLiteral } from '../text/literal.ts'
 
-/** What only columns of MySQL have. */
+/** A column of MySQL, with members that no other has. */
 interface MysqlColumn extends ColumnParts {
   readonly autoIncrement?: boolean
   readonly hasOnUpdateNow?: boolean

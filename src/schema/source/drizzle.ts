@@ -1,7 +1,7 @@
 // The one place that asks Drizzle what an object is and what it holds. Kinds are told by Drizzle's own registered
 // symbols, so objects of another copy of drizzle-orm are known too.
 import { is, type Table as DrizzleTable, Table, View } from 'drizzle-orm'
-// As a whole: where a name is missing, Drizzle is too old, which is to be said and not to fail while loading.
+// Imported as a whole: a Drizzle that lacks a name is too old, and a message has to say so. An import by name would fail while loading.
 import * as pg from 'drizzle-orm/pg-core'
 import { UsageError } from '../../errors/index.ts'
 import { isA, isOfMysql } from '../../builder/drizzle/core/kinds.ts'

@@ -1,4 +1,4 @@
-// What is read of Drizzle's objects, as far as both versions have it. Types only.
+// The members of Drizzle's objects that are read, as far as both versions have them. Types only.
 import type { DimensionsLike } from '../../builder/drizzle/core/dimensions.ts'
 import type { SqlLike } from '../../builder/drizzle/core/render.ts'
 

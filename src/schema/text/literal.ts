@@ -70,7 +70,7 @@ export function mysqlDateText(value: Date): string {
   return dateText(value).slice(0, -1).replace('T', ' ')
 }
 
-/** As `literal`, in a form that no `sql_mode` reads otherwise. */
+/** Like `literal`, in a form that no `sql_mode` reads otherwise. */
 export function mysqlLiteral(value: unknown): string {
   if (value instanceof Date) return `'${mysqlDateText(value)}'`
   if (value instanceof Uint8Array) return `x'${Buffer.from(value).toString('hex')}'`

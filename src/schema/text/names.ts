@@ -15,7 +15,7 @@ export function quoteNames(names: readonly string[]): string {
   return names.map((name) => quoteName(name)).join(', ')
 }
 
-/** As the server shortens a name that is too long, at a whole character. For names nobody wrote; others are refused. */
+/** Cuts a name that is too long as the server does, at a whole character. For names nobody wrote; others are refused. */
 export function clip(name: string): string {
   let bytes = 0
   let clipped = ''

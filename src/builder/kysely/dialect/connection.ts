@@ -8,7 +8,7 @@ import type { TransactionOptions } from '../../../engine/transaction/options.ts'
 import { captureStack, GeneverError, TransactionStateError } from '../../../errors/index.ts'
 import { asLate } from './compiler.ts'
 
-/** What Kysely 0.29 gives with a call that can be aborted; 0.28 has no name for it. */
+/** The options of a call in Kysely 0.29 that can be aborted; 0.28 has no name for them. */
 export interface Abortable {
   readonly signal?: AbortSignal | undefined
 }
@@ -20,7 +20,7 @@ export interface Lending {
 }
 
 interface Level {
-  /** Of the savepoint; empty for the transaction itself. */
+  /** The name of the savepoint; empty for the transaction itself. */
   readonly name: string
   readonly transaction: ManualTransaction
 }
@@ -123,7 +123,7 @@ export class KyselyConnection implements DatabaseConnection {
   }
 }
 
-/** As Kysely's own dialects: only INSERT, UPDATE, DELETE and MERGE have a count, and an `insertId` only MySQL. */
+/** As in Kysely's own dialects, only INSERT, UPDATE, DELETE and MERGE have a count, and only MySQL has an `insertId`. */
 function resultOf<R>({ command, rowCount, rows, insertId }: Status<R>): QueryResult<R> {
   const result = { rows: rows as R[], ...(insertId === undefined ? {} : { insertId: BigInt(insertId) }) }
   return rowCount === null || !counted.has(command) ? result : { ...result, numAffectedRows: BigInt(rowCount) }

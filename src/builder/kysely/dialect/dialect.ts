@@ -68,7 +68,7 @@ class GeneverDialect implements Dialect {
   }
 }
 
-/** Of a database that is not known yet. Kysely asks for it once, and asks it things as long as it lives. */
+/** An adapter for a database that is not known yet. Kysely makes it once, and asks it as long as it lives. */
 class LateAdapter extends PostgresAdapter {
   readonly #source: KyselySource
   readonly #mysql = new MysqlAdapter()

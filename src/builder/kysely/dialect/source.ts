@@ -35,7 +35,7 @@ export async function connectionOf(source: KyselySource, atOnce: boolean): Promi
   const slot = shared ?? engine.openSlot(chain, { what: 'Kysely connection', explicit: false, settings: undefined })
   const as = shared === null ? 'owner' : 'reusing'
   const connection = new Connection(engine, slot, chain, as, ambientDefaults(engine, chain))
-  // What Kysely takes it for may be the session.
+  // Kysely may rely on the session.
   connection.hold()
   if (atOnce) await borrow(connection)
   return new KyselyConnection(connection, {

@@ -31,7 +31,7 @@ export interface CompileOptions {
   readonly most?: number | undefined
   /** Selected beside the rows: they then come as arrays, for the assembly. */
   readonly beside?: readonly SQL[] | undefined
-  /** What is known of its lists. */
+  /** Known facts about its lists. */
   readonly facts?: ListFacts | null | undefined
   /** All rows are read at once, and none of them is an object by itself. */
   readonly whole?: boolean | undefined

@@ -32,7 +32,7 @@ export class Equalities {
   }
 }
 
-/** Of a column and data, which is neither null nor SQL. */
+/** Equality of a column and data, which is neither null nor SQL. */
 export class Equality {
   readonly #column: Column
   readonly #model: ModelColumn

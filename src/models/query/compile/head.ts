@@ -49,7 +49,7 @@ export interface Head {
   readonly pairs: readonly Pair[] | null
   /** The same by how its lists are written, and with something beside the rows, by its text. */
   readonly variants: Shapes<Head>
-  /** Whole texts of queries that begin so. */
+  /** Whole texts of queries with this beginning. */
   readonly texts: Shapes<string>
 }
 
@@ -63,7 +63,7 @@ export interface ListFacts {
   unpaired(lists: readonly List[]): Error
 }
 
-/** By source, by what is joined, by what is loaded. */
+/** Found by the source, then by the joins, then by the loader or the columns. */
 const heads = new WeakMap<object, WeakMap<object, WeakMap<object, Head>>>()
 const nothing = {}
 
