@@ -53,11 +53,19 @@ const hostList: Check = (value) => {
   return value.every(fits) ? undefined : 'must have a host each, and a port from 1 to 65535 where it is not 5432'
 }
 
-export const passwordOrFunction: Check = (value) => {
-  if (typeof value === 'function') return undefined
-  if (typeof value !== 'string') return `must be a string or a function; it is ${describeType(value)}`
-  return value.includes('\0') ? 'must not contain NUL' : undefined
-}
+const passwordOf =
+  (wanted: string): Check =>
+  (value) => {
+    if (typeof value !== 'string') return `must be ${wanted}; it is ${describeType(value)}`
+    return value.includes('\0') ? 'must not contain NUL' : undefined
+  }
+
+/** A password as a function gives it. */
+export const passwordText: Check = passwordOf('a string')
+
+const passwordGiven = passwordOf('a string or a function')
+
+export const passwordOrFunction: Check = (value) => (typeof value === 'function' ? undefined : passwordGiven(value))
 
 export const sessionSettings: Check = (value) => {
   if (!isPlain(value)) return 'must be an object with names and their values'

@@ -2,7 +2,7 @@
 // below checks again. Called once per engine, before anything is opened. Files of TLS and of services are read here, if named.
 import type { Descriptor, Place } from '../driver/descriptor.ts'
 import type { Driver } from '../driver/driver.ts'
-import { directoryOptions, functionNames, passwordOrFunction, serverOptions, text } from '../driver/option-checks.ts'
+import { directoryOptions, functionNames, passwordText, serverOptions, text } from '../driver/option-checks.ts'
 import { describeDriver, drivers } from '../driver/registry.ts'
 import { ConnectError, InvalidUrlError, type OptionProblem } from '../errors/index.ts'
 import { Conversions } from '../sql/conversions.ts'
@@ -364,7 +364,7 @@ function failedPassword(cause: unknown): never {
 }
 
 function usable(answer: unknown): string {
-  const problem = typeof answer === 'function' ? 'is a function' : passwordOrFunction(answer)
+  const problem = passwordText(answer)
   if (problem !== undefined)
     refuse([{ name: 'password', problem: `is a function whose result ${problem}` }], 'the engine')
   return answer as string

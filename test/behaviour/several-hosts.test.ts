@@ -10,6 +10,7 @@ import { certificate } from '../support/certificate.ts'
 import { databaseUrl, freshDatabase, onServer } from '../support/database.ts'
 import { deadPorts } from '../support/free-port.ts'
 import { secureServer } from '../support/own-server.ts'
+import { startProxy } from '../support/proxy.ts'
 import { wantedDrivers } from '../support/extent.ts'
 import { cluster, replicationServer } from '../support/replication.ts'
 import { until } from '../support/until.ts'
@@ -53,6 +54,24 @@ describe.skipIf(!wantedDrivers().includes('socket'))('several hosts', () => {
 
     expect(await answer).toBe(1)
   })
+
+  test.each(['socket', 'pg'])(
+    'share the time (%s): one that does not say whether it fits leaves some to the next, and its connection is closed',
+    async (driver) => {
+      await using proxy = await startProxy(await databaseUrl())
+      const asked = proxy.cut({ to: 'server', text: 'pg_is_in_recovery', when: 'before' }, 'blackhole')
+      const url = await at([Number(new URL(proxy.url).port), 'here'], 'target_session_attrs=primary')
+      using time = leapingTime()
+
+      const options: EngineOptions = { pool: { connectTimeoutMs: 100_000, acquireTimeoutMs: Infinity } }
+      const answer = ask(url, 'select 1', { ...options, driver: driver as 'pg' })
+      await until(() => asked.link !== null)
+      time.leap(50_000)
+
+      expect(await answer).toBe(1)
+      await until(() => asked.link?.held === false)
+    },
+  )
 
   test('are tried in a random order when that is asked for', async () => {
     const url = await at([deadPorts[0], 'here'], 'load_balance_hosts=random')

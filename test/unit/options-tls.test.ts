@@ -110,6 +110,11 @@ describe('a secret', () => {
       resolveOptions({ password: password as () => string }).connection['password'] as () => unknown
 
     expect(ask(() => 7)).toThrow(InvalidOptionError)
+    for (const [given, what] of [
+      [undefined, 'undefined'],
+      [() => 'secret', 'a function'],
+    ])
+      expect(ask(() => given)).toThrow(`is a function whose result must be a string; it is ${String(what)}`)
     await expect(ask(() => Promise.resolve('a\0hunter2'))()).rejects.toThrow(/^(?!.*hunter2).*NUL/s)
   })
 })

@@ -28,11 +28,9 @@ export const mysqlDriver: Driver<MysqlOptions> = {
 
 async function open(options: MysqlOptions, hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
   const mysql2 = await load()
-  const password = typeof options.password === 'function' ? await options.password() : options.password
-  const config = configOf(options, password)
-  const client = await connect(mysql2, config, options, deadline)
+  const client = await connect(mysql2, options, deadline)
   const { threadId } = client
-  const kill = (until: number): Promise<Interruption> => killQuery(mysql2, config, options, threadId, until)
+  const kill = (until: number): Promise<Interruption> => killQuery(mysql2, options, threadId, until)
   const session = new Session(client, hooks, {
     id: threadId ?? ++opened,
     server: `${options.host ?? ''}:${options.port ?? ''}`,
@@ -117,6 +115,7 @@ function literal(text: string): string {
   return `convert(x'${Buffer.from(text).toString('hex')}' using utf8mb4)`
 }
 
+/** As the client of mysql2 takes them. */
 function configOf(options: MysqlOptions, password: string | undefined): Readonly<Record<string, unknown>> {
   const { host = 'localhost', port = 3306, user, database, ssl, applicationName, keepAlive, keepAliveIdleMs } = options
   return {
@@ -145,14 +144,20 @@ function configOf(options: MysqlOptions, password: string | undefined): Readonly
   }
 }
 
-/** Rejects with a `Failure`. */
-async function connect(
-  mysql2: Mysql2,
-  config: Readonly<Record<string, unknown>>,
-  { host = 'localhost', ssl }: MysqlOptions,
-  deadline: number,
-): Promise<Client> {
-  const client = mysql2.createConnection({ ...config })
+const late: Failure = { kind: 'timeout', outcome: 'not_started' }
+
+/** A function may wait for somebody else, such as a service that makes passwords. Rejects with a `Failure` where that takes too long. */
+async function passwordOf({ password }: MysqlOptions, deadline: number): Promise<string | undefined> {
+  if (typeof password !== 'function') return password
+  const given = await before(deadline, Promise.resolve(password()), late)
+  if (typeof given !== 'string') throw given as unknown
+  return given
+}
+
+/** With a password that is asked for now: an older one may not hold any more. Rejects with a `Failure`. */
+async function connect(mysql2: Mysql2, options: MysqlOptions, deadline: number): Promise<Client> {
+  const { host = 'localhost', ssl } = options
+  const client = mysql2.createConnection(configOf(options, await passwordOf(options, deadline)))
   if (typeof ssl === 'object' || ssl === true) secure(client, host, ssl === true ? {} : ssl)
   let failed: unknown = null
   const connected = new Promise<boolean>((resolve) => {
@@ -170,7 +175,7 @@ async function connect(
     return client
   }
   client.destroy()
-  throw (failed === null ? { kind: 'timeout', outcome: 'not_started' } : openFailure(failed)) as unknown
+  throw (failed === null ? late : openFailure(failed)) as unknown
 }
 
 /** Why no connection came about. */
@@ -192,14 +197,13 @@ function openFailure(error: unknown): Failure {
 /** On a connection made for it. */
 async function killQuery(
   mysql2: Mysql2,
-  config: Readonly<Record<string, unknown>>,
   options: MysqlOptions,
   threadId: number | null,
   deadline: number,
 ): Promise<Interruption> {
   let client: Client
   try {
-    client = await connect(mysql2, { ...config, database: undefined }, options, deadline)
+    client = await connect(mysql2, { ...options, database: undefined }, deadline)
   } catch {
     return 'refused'
   }

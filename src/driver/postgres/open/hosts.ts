@@ -9,7 +9,7 @@ import type { Session } from '../session.ts'
 import { before, clock } from '../../../util/clock.ts'
 import type { HostPlace } from '../parameters/server-options.ts'
 import { race, type ConnectAttempt } from './race.ts'
-import { endOf } from './start-session.ts'
+import { destroyed, endOf } from './start-session.ts'
 
 export interface HostChoice {
   readonly places: readonly HostPlace[]
@@ -71,7 +71,7 @@ export async function openFirst(
     const guard = choice.target === 'any' ? null : new HookGuard(hooks)
     try {
       const opened = await open(place, guard ?? hooks, until, runner)
-      const role = wanted === 'any' ? null : await unfit(opened, wanted, deadline)
+      const role = wanted === 'any' ? null : await unfit(opened, wanted, until)
       if (role === null) return guard?.accept(opened) ?? opened
       opened.destroy({ kind: 'closed', outcome: 'not_started' })
       attempts.push({ place, failure: null, role })
@@ -133,12 +133,12 @@ class HookGuard implements ConnectionHooks {
 const question =
   "select pg_catalog.pg_is_in_recovery() as standby, pg_catalog.current_setting('transaction_read_only') as readonly"
 
-/** Null: the server fits. Otherwise what it is. */
+/** The role of a server that does not fit; null: it fits. Rejects with a `Failure`, and the session has ended. */
 async function unfit(session: Session, target: TargetSessionAttrs, deadline: number): Promise<string | null> {
   const rows = await session.ask(question, deadline)
   const [row] = rows ?? []
   if (row === undefined)
-    throw session.alive ? ({ kind: 'lost', outcome: 'not_started' } satisfies Failure as unknown) : endOf(session)
+    throw session.alive ? destroyed(session, { kind: 'timeout', outcome: 'not_started' }) : endOf(session)
   const { standby, readonly } = row as { readonly standby?: unknown; readonly readonly?: unknown }
   const fits = {
     any: true,

@@ -75,7 +75,8 @@ function proofOf(processId: number): Proof {
   }
 }
 
-function destroyed(session: Session, failure: Failure): unknown {
+/** Ends the session. Gives the failure, to be thrown. */
+export function destroyed(session: Session, failure: Failure): unknown {
   session.destroy(failure)
   return failure
 }
