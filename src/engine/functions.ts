@@ -18,6 +18,9 @@ import { switchOps } from './switching.ts'
 /** After a failure, or after an unknown name, it is not read again for this time. */
 const pauseMs = 10_000
 
+/** Other programs may change it: a connection that is opened later than this after a reading has it read again. */
+const freshMs = 300_000
+
 /** Of whose database they are. */
 interface Home {
   readonly name: string
@@ -44,6 +47,7 @@ export class Functions {
   #version = 0
   #reading = false
   #notBefore = 0
+  #readAt = 0
   /** The last reading has failed. */
   #unreadable = false
   #told = ''
@@ -149,6 +153,11 @@ export class Functions {
     this.#pool.errands.run(new Reading(this.#engine, (answer) => this.take(answer, version)))
   }
 
+  /** A connection was opened. */
+  connectionOpened(): void {
+    if (this.#book !== null && clock.now() - this.#readAt >= freshMs) this.want()
+  }
+
   /** The text that reads it, and which reading that would be: for those who have a connection. */
   get query(): { readonly text: string; readonly version: number } {
     return { text: this.#engine.dialect.functions?.query ?? '', version: this.#version }
@@ -162,7 +171,8 @@ export class Functions {
       return
     }
     if (typeof answer !== 'string') {
-      this.#tellFailure(answer)
+      // What was read before still holds.
+      if (this.#book === null) this.#tellFailure(answer)
       return
     }
     if (version !== this.#version) {
@@ -172,6 +182,7 @@ export class Functions {
     const { functions } = this.#engine.dialect
     this.#book = functions?.read(answer, this.#known) ?? null
     this.#unreadable = this.#book === null
+    this.#readAt = clock.now()
     this.#version++
     if (this.#book?.readsLeave === true) this.#pool.soil()
     const hidden = this.#book?.hidden.join(', ') ?? ''

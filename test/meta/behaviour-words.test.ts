@@ -24,6 +24,7 @@ const about: Readonly<Record<string, string>> = {
   errors: 'its SQLSTATEs',
   'errors-stack-mistakes': 'its limits on statements, settings and deferred constraints',
   'function-catalogue': 'what its catalogue says of functions',
+  'function-elsewhere': 'functions that change while a program runs',
   'function-leftovers': 'what functions leave in a session',
   'function-state': 'the same',
   'function-callers': 'the same',

@@ -103,6 +103,7 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
     if (host !== null) this.#engine.hosts?.opened(host, raw)
     if (this.#engine.options.descriptor.where === 'directory') await this.#keep(raw, deadline)
     reportConnection(this.#engine, { connection: raw.id, event: 'open', since, host: host?.name })
+    this.#engine.functions.connectionOpened()
     return raw
   }
 
