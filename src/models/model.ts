@@ -10,6 +10,7 @@ import { expressionsOf } from './meta/expressions.ts'
 import type { ModelHooks } from './types/values.ts'
 import { modelMeta, type ModelMeta } from './meta/model-meta.ts'
 import { Row } from './meta/row.ts'
+import { defaultOf } from './values/insert.ts'
 import type { JsonMap, CheckColumns, DefaultPk, Key, ViewTable } from './types/values.ts'
 import type { ModelClass } from './types/model.ts'
 
@@ -74,7 +75,8 @@ export function Model(db: Db, table: object, options?: GivenOptions): object {
         return property.read(this[column], this)
       },
       set(this: Record<string, unknown>, value: unknown) {
-        this[column] = property.into(this[column], value)
+        const stored = this[column] === undefined ? defaultOf(meta.columnOf(column)) : this[column]
+        this[column] = property.into(stored, value)
       },
     })
   }

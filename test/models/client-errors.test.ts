@@ -1,9 +1,20 @@
 /** What a stranger sends is told apart from what the program does wrong: `clientError`, `suggestedStatus`, and what is not found. */
 
-import { customType, date, integer, pgTable, primaryKey, serial, smallint, text, uuid } from 'drizzle-orm/pg-core'
+import {
+  customType,
+  date,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  serial,
+  smallint,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { describe, expect, test } from 'vitest'
 import { type GeneverError, NotFoundError } from 'genever'
-import { Model } from 'genever/models'
+import { json, Model } from 'genever/models'
 import { caught, thrownBy } from '../support/caught.ts'
 import { forEachDriver, type TestedDriver } from '../support/matrix.ts'
 
@@ -86,7 +97,7 @@ forEachDriver((driver) => {
 
   test('a value of another type, a cursor, a column and a validation are errors of the client, and have no status', async () => {
     const db = await driver.db()
-    const name = await driver.table('id serial primary key, n smallint, name varchar(3), at date')
+    const name = await driver.table('id serial primary key, n smallint, name varchar(3), at date, kept jsonb')
     const table = pgTable(name, { id: serial().primaryKey(), n: smallint(), name: text(), at: date({ mode: 'date' }) })
     const validate = {
       '~standard': {
@@ -96,6 +107,9 @@ forEachDriver((driver) => {
       },
     }
     class Row extends Model(db, table) {}
+    class Kept extends Model(db, pgTable(name, { id: serial().primaryKey(), kept: jsonb() }), {
+      json: { kept: { nick: json.string(), born: json.dateTime() } },
+    }) {}
     class Checked extends Model(db, table, { validate }) {}
     const forged = Buffer.from(JSON.stringify((JSON.parse(await cursorOf(Row)) as unknown[]).with(2, 'abc'))).toString(
       'base64url',
@@ -109,6 +123,9 @@ forEachDriver((driver) => {
       await caught(Row.createMany([{ name: 'a\0' }])),
       await caught(Row.create({ at: 'abc' as never })),
       await caught(Checked.create({})),
+      await caught(Kept.create({ nick: 5 as never })),
+      await caught(Kept.createMany([{ born: '2020-01-01' as never }])),
+      thrownBy(() => new Kept().update({ nick: {} as never })),
       thrownBy(() => Row.where({ nope: 1 } as never)),
       thrownBy(() => Row.query().limit(1).after('x')),
       thrownBy(() =>

@@ -168,6 +168,7 @@ forEachDriver((driver) => {
       }) {}
 
       const [plain, named] = [await Thing.create({}), (await Thing.createMany([{ nick: 'Ada', size: 1 }]))[0]]
+      const byHand = await Thing.create(new Thing({ nick: 'Bo' }))
       const whole = await Thing.create({ profile: { own: 1 } })
       const without = await Thing.create({ profile: null })
 
@@ -175,9 +176,32 @@ forEachDriver((driver) => {
       expect(plain.settings).toEqual({ seen: true })
       expect(named?.profile).toEqual({ theme: 'dark', made: 2, nick: 'Ada', age: 7 })
       expect(named?.settings).toEqual({ seen: true, size: 1 })
+      expect(byHand.profile).toEqual({ theme: 'dark', made: 3, nick: 'Bo', age: 7 })
       expect(whole.profile).toEqual({ own: 1, age: 7 })
       expect(without.profile).toBe(null)
-      expect(made).toBe(2)
+      expect(made).toBe(3)
+    })
+
+    test('stands beside the default of the column in an instance made by hand, which does not share it', async () => {
+      const db = await driver.db()
+      const table = pgTable(await driver.table('id serial primary key, profile jsonb'), {
+        id: serial().primaryKey(),
+        profile: jsonb()
+          .$type<{ font: { size: number } }>()
+          .default({ font: { size: 1 } }),
+      })
+      class Thing extends Model(db, table, { json: { profile: { nick: json.string() } } }) {}
+
+      const one = new Thing({ nick: 'Ada' })
+      Object.assign(one.profile?.font ?? {}, { size: 2 })
+      const other = new Thing({ nick: 'Bo' })
+      const without = new Thing({ profile: null })
+      without.nick = 'Cy'
+
+      expect((await Thing.create(one)).profile).toEqual({ font: { size: 2 }, nick: 'Ada' })
+      expect((await Thing.create(other)).profile).toEqual({ font: { size: 1 }, nick: 'Bo' })
+      expect((await Thing.create({ nick: 'Di' })).profile).toEqual({ font: { size: 1 }, nick: 'Di' })
+      expect((await Thing.create(without)).profile).toEqual({ nick: 'Cy' })
     })
 
     test('is what select(), loaders and orders see', async () => {

@@ -19,6 +19,7 @@ const notes = d.mysqlTable('notes', {
 })
 
 const schema = [
+  'create table prices (price decimal(6, 2) primary key, n int)',
   'create table bytes (id binary(4) primary key, more varbinary(9))',
   `create table notes (id int primary key auto_increment, name varchar(20),
     changed timestamp(6) not null default current_timestamp(6) on update current_timestamp(6))`,
@@ -75,6 +76,19 @@ describeMysql('models', () => {
     const error = await caught(Bytes.where({ more: 'x' }).one())
     expect(error).toMatchObject({ name: 'UsageError', message: expect.stringMatching(/'id' .*binary\(\).*customType/) })
     expect(await Bytes.select('more').where({ more: 'x' }).one()).toEqual({ more: 'x' })
+  })
+
+  test('a row whose new key is stored as another value is not said to be gone, and keeps its old one', async () => {
+    const prices = d.mysqlTable('prices', { price: d.decimal({ precision: 6, scale: 2 }).primaryKey(), n: d.int() })
+    class Price extends Model(db, prices) {}
+    await db.status('insert into prices values (1.50, 1)')
+    const price = await Price.query().one()
+
+    const error = await caught(price.update({ price: '2.005' }).apply())
+    expect(error).toMatchObject({ name: 'NoSuchRowError', message: expect.stringContaining('stores another value') })
+    expect(await Price.query()).toMatchObject([{ price: '1.50' }])
+    await price.update({ price: '2.5' })
+    expect(price.price).toBe('2.50')
   })
 
   test('lists of tables, and objects of tables, that are called as parts of a query might be', async () => {

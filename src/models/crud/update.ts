@@ -99,16 +99,19 @@ export class InstanceUpdate {
     const condition = this.#find()
     if (!meta.dialect.models.updateReturns) return this.#andRead(changes, condition, options)
     const { made, params } = statementOf(meta, changes, condition)
-    const statement = ready<object>(meta, made.text, params, made.spec, this.#learning(made.columns))
+    const statement = ready<object>(meta, made.text, params, made.spec, this.#learning(made.columns, gone))
     return executorOf(instance, meta, options?.on).first(statement, options) as Promise<object>
   }
 
   /** Assigns the values of the changed row to the instance. */
-  #learning(columns: readonly ModelColumn[]): (rows: readonly unknown[], within: Within | null) => object[] {
+  #learning(
+    columns: readonly ModelColumn[],
+    missing: (instance: object) => NoSuchRowError,
+  ): (rows: readonly unknown[], within: Within | null) => object[] {
     const instance = this.#instance
     const meta = this.#meta
     return (rows, within) => {
-      if (rows.length === 0) throw gone(instance)
+      if (rows.length === 0) throw missing(instance)
       learn(this.#memory, instance, meta, columns, rows[0] as readonly unknown[])
       this.#memory.follow(within)
       return [instance]
@@ -128,7 +131,7 @@ export class InstanceUpdate {
       () =>
         `select ${columns.map(({ quoted }) => quoted).join(', ')} from ${meta.sqlName} where ${keyText(meta)} for update`,
     )
-    const read = ready<object>(meta, select, key, made.spec, this.#learning(columns))
+    const read = ready<object>(meta, select, key, made.spec, this.#learning(columns, lost))
     const both = async (tx: Executor, limits?: CallOptions): Promise<object> => {
       const { rowCount } = await tx.status(write, limits)
       if (rowCount === 0) throw gone(instance)
@@ -240,6 +243,13 @@ function paramsOf(
   else writeAssignments(values, meta, changes)
   writeCondition(values, meta, condition)
   return values.params
+}
+
+/** It was changed just before. */
+function lost(instance: object): NoSuchRowError {
+  return new NoSuchRowError(
+    `The row of this ${modelName(instance.constructor)} was changed, and is not found by its new key: a trigger changed the key, or the column stores another value than was given. Give the key as it is stored.`,
+  )
 }
 
 export function gone(instance: object): NoSuchRowError {

@@ -83,7 +83,9 @@ export class JsonProperty {
     if (given === null || given === undefined) return null
     const stored = this.kind.write(given)
     if (stored === undefined)
-      throw new UsageError(`The JSON property '${this.name}' takes ${this.kind.expected} or null.`)
+      throw new UsageError(`The JSON property '${this.name}' takes ${this.kind.expected} or null.`, {
+        clientError: true,
+      })
     return stored
   }
 

@@ -3,6 +3,7 @@ import { UsageError } from '../../errors/index.ts'
 import type { JsonProperty } from '../json/property.ts'
 import type { ModelColumn } from '../meta/model-column.ts'
 import type { ModelMeta } from '../meta/model-meta.ts'
+import { held } from '../meta/row.ts'
 import { asExpression } from './expression.ts'
 import { checkKeys, type Values } from './given.ts'
 import { isPlainObject } from './merge.ts'
@@ -49,6 +50,11 @@ function defaultMaker({
   column: { defaultFn, onUpdateFn, default: ofDatabase },
 }: ModelColumn): (() => unknown) | undefined {
   return defaultFn ?? (ofDatabase === undefined || ofDatabase === null ? onUpdateFn : undefined)
+}
+
+/** The value that a new row has in the column where none is given, as far as Drizzle knows it: a copy, to be changed. */
+export function defaultOf(column: ModelColumn): unknown {
+  return held(defaultMaker(column)?.() ?? column.column.default)
 }
 
 function cell(column: ModelColumn, value: unknown): Cell {
