@@ -100,3 +100,28 @@ test('what a map makes of it', () => {
 
   expect([read(...field('a')), read(...field('a'))]).toEqual(['<a>', '<a>'])
 })
+
+test('bytes in hexadecimal digits, however many there are', () => {
+  const read = fieldReader(Oid.bytea, undefined, utc)
+  const longest = 1 << 21
+
+  for (const length of [0, 1, 3, 1 << 19, (1 << 19) + 1, 3 << 20]) {
+    const value = Buffer.from(Array.from({ length }, (_, at) => at % 251))
+    const [bytes, start, end] = field(`\\x${value.toString('hex')}`)
+    // As the engine of JavaScript, which makes no text of more than half a gigabyte.
+    for (const name of ['utf8Slice', 'latin1Slice'] as const) {
+      const slice = bytes[name].bind(bytes)
+      bytes[name] = (from, to) => {
+        if (to - from > longest) throw new Error('Cannot create a string')
+        return slice(from, to)
+      }
+    }
+
+    expect(value.equals(read(bytes, start, end) as Buffer)).toBe(true)
+  }
+  expect(read(...field(String.raw`a\000\\b`))).toEqual(Buffer.from('a\0\\b'))
+})
+
+test.each(['\\x0', '\\x0g', '\\xabc'])('bytes that are no hexadecimal digits are refused: %s', (text) => {
+  expect(() => fieldReader(Oid.bytea, undefined, utc)(...field(text))).toThrow('no bytea')
+})

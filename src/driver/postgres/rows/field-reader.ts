@@ -11,6 +11,8 @@ import {
   safeInteger,
   timestamp,
 } from '../../../postgres/type-table.ts'
+import { readBytea } from '../../../postgres/text-forms.ts'
+import { unreadable } from '../../../postgres/types/pieces.ts'
 import { longestShort, shortText } from './short-text.ts'
 import type { Bytes, FieldReader } from './row-decoder.ts'
 
@@ -61,9 +63,23 @@ const inBytes: ReadonlyMap<Reader, FieldReader> = new Map<Reader, FieldReader>([
   [Number, number(Number)],
   [safeInteger, number(safeInteger)],
   [isTrue, (bytes, start) => bytes[start] === 116],
+  [readBytea, bytea],
   [timestamp, (bytes, start, end) => timestamp(bytes.latin1Slice(start, end))],
   [localTimestamp, (bytes, start, end) => localTimestamp(bytes.latin1Slice(start, end))],
 ])
+
+/** Hexadecimal digits that become bytes at once: all digits of a large value are more than a text of JavaScript holds. */
+const mostDigits = 1 << 20
+
+/** The form `\\x…`; the older one by its text. */
+function bytea(bytes: Bytes, start: number, end: number): Buffer {
+  if (bytes[start] !== 92 || bytes[start + 1] !== 120) return readBytea(bytes.latin1Slice(start, end))
+  const whole = Buffer.allocUnsafe((end - start - 2) >> 1)
+  let read = 0
+  for (let at = start + 2; at < end; at += mostDigits)
+    read += whole.write(bytes.latin1Slice(at, Math.min(at + mostDigits, end)), read, 'hex')
+  return read * 2 === end - start - 2 ? whole : unreadable('bytea')
+}
 
 /** Digits that a number holds exactly, whatever they are. */
 const exactDigits = 15
