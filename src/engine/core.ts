@@ -92,7 +92,8 @@ export interface EngineCore {
   readonly bakeries: Set<Bakery>
   /** The functions and triggers that may leave something in sessions. */
   readonly functions: Functions
-  /** Plain reads that were not quick when they were last measured. */
+  /** Plain reads that were quick when they were last measured, and those that were slow. One in neither may be slow. */
+  readonly quickReads: WeakSet<Compiled>
   readonly slowReads: WeakSet<Compiled>
   /** Places where transactions were begun that kept a connection from others, as far as notices have named them. */
   readonly toldPlaces: Set<string>

@@ -81,7 +81,9 @@ export class Engine extends Source implements AsyncDisposable {
   readonly bakeries: Set<Bakery> = new Set()
   /** @internal The functions and triggers that may leave something in sessions. */
   readonly functions: Functions
-  /** @internal Plain reads that were not quick when they were last measured. */
+  /** @internal */
+  readonly quickReads: WeakSet<Compiled> = new WeakSet()
+  /** @internal */
   readonly slowReads: WeakSet<Compiled> = new WeakSet()
   /** @internal What listens to channels; null: nothing has listened yet. */
   listening: ListeningConnection | null = null

@@ -71,6 +71,18 @@ test('five reads in one scope run on five connections, and all go back', async (
   await until(() => db.stats().idle === 5)
 })
 
+test('reads that have not run yet run side by side, and those that were quick stay together from then on', async () => {
+  await using db = await warm({ driver: 'socket' })
+  const texts = (from: number): string[] => Array.from({ length: 5 }, (_, n) => `select ${from + n} as fresh`)
+  const together = (some: readonly string[]): Promise<number> =>
+    side(db, () => Promise.all(some.map((text) => db.scalar(text))))
+
+  expect(await together(Array.from({ length: 5 }, (_, n) => lasting(n, 0.05)))).toBe(5)
+  // On a busy machine a quick one may look slow for a while.
+  await until(async () => (await together(texts(10))) === 1, { what: 'quick ones stay together' })
+  expect(await together(texts(20))).toBe(5)
+})
+
 test('a driver that sends several at once keeps quick reads on one connection; what takes long, or stands behind that, leaves', async () => {
   await using db = await warm({ driver: 'socket' })
   const reads = (...texts: string[]): Promise<number> =>

@@ -7,7 +7,9 @@ import { connectTrips } from '../../pool/service-times.ts'
 import { StandIn } from '../../pool/lane.ts'
 import { cancelOrDestroy } from '../../pool/member.ts'
 import type { Lease, LeaseHolder } from '../../pool/lease.ts'
+import type { Compiled } from '../../sql/compiled.ts'
 import { clock } from '../../util/clock.ts'
+import type { EngineCore } from '../core.ts'
 import { EngineOp } from '../query/op.ts'
 import type { Holding, Item } from './holding.ts'
 import { isDue } from './control.ts'
@@ -48,6 +50,17 @@ interface Sparing extends Holding {
 /** A plain read that takes less than this is quick. */
 const quickMs = 5
 
+/** @param tripMs What is known of the trip to the server: a time that is longer by less than that says little. */
+function noteTime({ quickReads, slowReads }: EngineCore, stmt: Compiled, ms: number, tripMs: number): void {
+  if (ms >= quickMs + tripMs) {
+    slowReads.add(stmt)
+    quickReads.delete(stmt)
+  } else if (ms < quickMs || !slowReads.has(stmt)) {
+    slowReads.delete(stmt)
+    quickReads.add(stmt)
+  }
+}
+
 /** Sends a read whose turn has come, while its own connection is busy, on an idle one. False: there is none, or it may not. */
 export function sendSpare(slot: Sparing, op: EngineOp): boolean {
   const { engine, flight } = slot
@@ -67,8 +80,8 @@ export function sendSpare(slot: Sparing, op: EngineOp): boolean {
 }
 
 /**
- * Where a connection takes several statements at once: a read that takes long, or would stand behind one that does, is sent on an
- * idle connection instead. All others travel one behind the other, at less cost than on connections of their own.
+ * Where a connection takes several statements at once: a read that may take long, or would stand behind one that may, is sent on an
+ * idle connection instead. Quick ones travel one behind the other, at less cost than on several connections.
  */
 export function divert(slot: Sparing, op: EngineOp): boolean {
   const { flight, engine } = slot
@@ -77,7 +90,8 @@ export function divert(slot: Sparing, op: EngineOp): boolean {
     flight.headSince = clock.now()
     flight.headTripMs = slot.pool.connectMs / connectTrips
   }
-  return (engine.slowReads.has(op.stmt) || engine.slowReads.has(flight.head.stmt)) && sendSpare(slot, op)
+  const { quickReads } = engine
+  return !(quickReads.has(op.stmt) && quickReads.has(flight.head.stmt)) && sendSpare(slot, op)
 }
 
 /** A statement was answered: a plain read that takes long wants another connection than those issued with it. */
@@ -94,12 +108,9 @@ export function noteDuration(
   flight.headSince = more ? now : 0
   flight.headTripMs = 0
   if (since === 0 || op.stmt.plain !== true) return
-  const { slowReads, options } = engine
-  if (now - since < quickMs) slowReads.delete(op.stmt)
-  else if (now - since >= quickMs + headTripMs) {
-    slowReads.add(op.stmt)
-    if (more && options.pool.spareReads && movable && writes === 0) pool.openForReads()
-  }
+  noteTime(engine, op.stmt, now - since, headTripMs)
+  if (more && engine.options.pool.spareReads && movable && writes === 0 && engine.slowReads.has(op.stmt))
+    pool.openForReads()
 }
 
 /** One of them: the operation that the driver gets in place of the statement, and the holder of the connection. */
@@ -132,7 +143,8 @@ export class Spare extends StandIn<EngineOp> implements LeaseHolder {
   }
 
   done(): void {
-    if (clock.now() - this.#sentAt < quickMs) this.#slot.engine.slowReads.delete(this.stmt)
+    const { engine, pool } = this.#slot
+    noteTime(engine, this.stmt, clock.now() - this.#sentAt, pool.connectMs / connectTrips)
     this.answer()
   }
 
