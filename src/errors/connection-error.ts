@@ -3,10 +3,11 @@
 import { poolerAdvice } from './query-error.ts'
 import { captureStack, GeneverError, type ErrorDetails, type Outcome, UsageError } from './usage-error.ts'
 
-/** The pool did not lend a connection. Outcome: `not_started`. */
+/** The pool did not lend a connection. Outcome: `not_started`. Suggested status: 503. */
 export class PoolError extends GeneverError {
   static override readonly code: string = 'GENEVER_POOL'
   static override readonly outcome: Outcome = 'not_started'
+  static override readonly suggestedStatus: number = 503
 }
 
 /** Details of an `AcquireTimeoutError`. */
@@ -60,11 +61,15 @@ export interface ConnectDetails extends ErrorDetails {
   readonly errno?: number | undefined
 }
 
-/** No connection could be opened: name look-up, network, TLS, or the server refused. Outcome: `not_started`. Retryable. */
+/**
+ * No connection could be opened: name look-up, network, TLS, or the server refused. Outcome: `not_started`. Retryable.
+ * Suggested status: 503.
+ */
 export class ConnectError extends GeneverError {
   static override readonly code: string = 'GENEVER_CONNECT'
   static override readonly outcome: Outcome = 'not_started'
   static override readonly retryable: boolean = true
+  static override readonly suggestedStatus: number = 503
   /** The SQLSTATE of the server's answer, if there was one. */
   declare readonly sqlState?: string
   /** The number of the error, where the database has one (MySQL): `1045`. */
@@ -88,9 +93,10 @@ export class TooManyConnectionsError extends ConnectError {
   static override readonly code: string = 'GENEVER_TOO_MANY_CONNECTIONS'
 }
 
-/** A connection died in use. Retryable if its outcome is `not_started` or `rolled_back`. */
+/** A connection died in use. Retryable if its outcome is `not_started` or `rolled_back`. Suggested status: 503. */
 export class ConnectionLostError extends GeneverError {
   static override readonly code: string = 'GENEVER_CONNECTION_LOST'
+  static override readonly suggestedStatus: number = 503
 
   constructor(message: string, details: ErrorDetails = {}) {
     const undone = details.outcome === 'not_started' || details.outcome === 'rolled_back'

@@ -60,7 +60,7 @@ export class GeneverError extends Error {
   declare readonly clientError?: true
   /**
    * The status that fits for a web answer. No framework acts on it by itself, but the `errorHandler()` of a plug-in does.
-   * Absent where only the server is at fault.
+   * 503: the database had no time or could not be reached. Absent for all other faults of the server.
    */
   declare readonly suggestedStatus?: number
   /** The statement that failed, never its parameters. Absent if there was none. */

@@ -1,5 +1,5 @@
-// What an error may tell a client: a problem as RFC 9457 has it, for errors that are the client's or a constraint's. Values, names
-// of tables and texts of the server stay inside.
+// What an error may tell a client: a problem as RFC 9457 has it, for errors that are the client's or a constraint's, and where the
+// database cannot serve. Values, names of tables and texts of the server stay inside.
 import { STATUS_CODES } from 'node:http'
 import { isGeneverError, NotFoundError } from '../errors/index.ts'
 
@@ -17,7 +17,7 @@ export interface Problem {
 
 export const problemType = 'application/problem+json'
 
-/** Null for errors that suggest no status: these are the server's own. Frameworks wrap what is thrown, some of them twice. */
+/** Null for errors that suggest no status: these are faults of the program. Frameworks wrap what is thrown, some of them twice. */
 export function problemOf(error: unknown): Problem | null {
   let found = error
   for (let depth = 0; depth < 3 && !isGeneverError(found); depth++) found = (Object(found) as { cause?: unknown }).cause
@@ -26,6 +26,9 @@ export function problemOf(error: unknown): Problem | null {
   const problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code } as const
   return isGeneverError(found, NotFoundError) ? { ...problem, detail: found.message } : problem
 }
+
+/** Whether the framework would have logged the error. */
+export const isFault = ({ status }: Pick<Problem, 'status'>): boolean => status >= 500
 
 /** As a response of the Fetch API; null as `problemOf`. */
 export function problemResponse(error: unknown): Response | null {

@@ -44,6 +44,8 @@ const works: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
   number: (db) => db.scalar('select $1::integer', [secret]),
   missing: (db) => db.firstOr404('select 1 where false'),
   broken: () => Promise.reject(new Error(secret)),
+  // The server ends the connection, as when it is stopped.
+  lost: (db) => db.scalar('select pg_terminate_backend(pg_backend_pid())'),
 }
 const work = async (db: Db, path: string): Promise<unknown> => {
   await db.status('insert into log values ($1)', [path])
@@ -56,12 +58,15 @@ const settingsOf = (headers: Readonly<Record<string, unknown>>): Record<string, 
 }
 const log = false as const
 
-/** A server of each framework over a database that is not open yet; every request in a transaction. */
-const frameworks: Readonly<
-  Record<string, (db: Db) => Promise<RequestListener | { listen: () => Promise<string>; close: () => Promise<void> }>>
-> = {
+type Serving = RequestListener | { listen: () => Promise<string>; close: () => Promise<void> }
+
+/**
+ * A server of each framework over a database that is not open yet; every request in a transaction. `hear` gets what the framework logs as
+ * an error, unless that goes to the console.
+ */
+const frameworks: Readonly<Record<string, (db: Db, hear: (entry: unknown) => void) => Promise<Serving>>> = {
   async express(db) {
-    const app = express().set('env', 'test')
+    const app = express().set('env', 'production')
     const plugin = onExpress.genever(db, { log, settingsForRequest: ({ headers }) => settingsOf(headers) })
     app.use(plugin)
     app.get(
@@ -72,8 +77,8 @@ const frameworks: Readonly<
     )
     return app.use(onExpress.errorHandler())
   },
-  async fastify(db) {
-    const app = Fastify()
+  async fastify(db, hear) {
+    const app = Fastify({ logger: { level: 'error', stream: { write: hear } } })
     app.setErrorHandler(onFastify.errorHandler())
     await app.register(onFastify.genever, {
       db,
@@ -84,9 +89,9 @@ const frameworks: Readonly<
     app.get<{ Params: { path: string } }>('/:path', async ({ params }) => work(db, params.path))
     return { listen: () => app.listen({ port: 0, host: '127.0.0.1' }), close: () => app.close() }
   },
-  async koa(db) {
+  async koa(db, hear) {
     const app = new Koa({})
-    app.silent = true
+    app.on('error', hear)
     app.use(onKoa.errorHandler())
     app.use(onKoa.genever(db, { log, transaction: true, settingsForRequest: ({ headers }) => settingsOf(headers) }))
     app.use(async (context) => {
@@ -97,7 +102,7 @@ const frameworks: Readonly<
   },
   async hono(db) {
     const app = new Hono()
-    app.onError(onHono.errorHandler((_error, c) => c.text('Internal Server Error', 500)))
+    app.onError(onHono.errorHandler())
     app.use(onHono.genever(db, { log, transaction: true, settingsForRequest: (c) => settingsOf(c.req.header()) }))
     app.get('/:path', async (c) => c.json((await work(db, c.req.param('path'))) as object))
     return createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }).listeners(
@@ -105,14 +110,18 @@ const frameworks: Readonly<
     )[0] as RequestListener
   },
   async h3(db) {
-    const app = new H3({ silent: true, onError: onH3.errorHandler() })
+    const app = new H3({ onError: onH3.errorHandler() })
     const settingsForRequest = (event: { readonly req: Request }) => settingsOf(Object.fromEntries(event.req.headers))
     app.use(onH3.genever(db, { log, transaction: true, settingsForRequest }))
     app.get('/:path', ({ context }) => work(db, String(context.params?.['path'])))
     return toNodeHandler(app)
   },
-  async http(db) {
-    const web = onHttp.genever(db, { log, transaction: true, settingsForRequest: ({ headers }) => settingsOf(headers) })
+  async http(db, hear) {
+    const web = onHttp.genever(db, {
+      log: { info() {}, warn() {}, error: hear },
+      transaction: true,
+      settingsForRequest: ({ headers }) => settingsOf(headers),
+    })
     return web.handler(
       async ({ url = '' }, response) => {
         response.end(JSON.stringify(await work(db, url.slice(1))))
@@ -120,7 +129,7 @@ const frameworks: Readonly<
       { onError: onHttp.errorHandler() },
     )
   },
-  async next(db) {
+  async next(db, hear) {
     const handler = onNext.errorHandler(
       onNext.withDb(
         db,
@@ -131,25 +140,28 @@ const frameworks: Readonly<
         },
       ),
     )
-    // Next.js answers what a route handler throws by 500.
+    // Next.js answers what a route handler throws by 500, and logs it.
     const answered = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const asked = new Request(`http://localhost${request.url}`, { headers: headersOf(request) })
-      const answer = await handler(asked).catch(() => new Response('Internal Server Error', { status: 500 }))
+      const answer = await handler(asked).catch((error: unknown) => {
+        hear(error)
+        return new Response('Internal Server Error', { status: 500 })
+      })
       response
         .writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' })
         .end(await answer.text())
     }
     return (request, response) => void answered(request, response)
   },
-  'nest on express': (db) => nest(db, 'express'),
-  'nest on fastify': (db) => nest(db, 'fastify'),
+  'nest on express': (db, hear) => nest(db, 'express', hear),
+  'nest on fastify': (db, hear) => nest(db, 'fastify', hear),
 }
 
 function headersOf({ headers }: IncomingMessage): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]))
 }
 
-async function nest(db: Db, platform: 'express' | 'fastify') {
+async function nest(db: Db, platform: 'express' | 'fastify', hear: (entry: unknown) => void) {
   class Works {
     run(path: string): Promise<unknown> {
       return work(db, path)
@@ -166,6 +178,7 @@ async function nest(db: Db, platform: 'express' | 'fastify') {
   }
   const app = await create(platform, { imports: [GeneverModule.forRoot(options)], controllers: [Works] })
   app.useGlobalFilters(new ProblemFilter())
+  app.useLogger({ log() {}, warn() {}, error: hear })
   return {
     listen: async () => {
       await app.listen(0, '127.0.0.1')
@@ -176,17 +189,19 @@ async function nest(db: Db, platform: 'express' | 'fastify') {
 }
 
 describe.each(Object.keys(frameworks))('%s', (name) => {
-  let logged: { mockRestore(): void }
+  let logged: unknown[]
+  const hear = (entry: unknown): unknown => logged.push(entry)
   beforeEach(() => {
-    logged = vi.spyOn(console, 'error').mockImplementation(() => {})
-    return () => logged.mockRestore()
+    logged = []
+    const { mockRestore } = vi.spyOn(console, 'error').mockImplementation(hear)
+    return mockRestore
   })
 
   async function serving(
     use: (ask: (path: string, tenant?: boolean) => Promise<Answer>) => Promise<void>,
   ): Promise<void> {
     const db = createDb(database.url, { pool: { max: 2 } })
-    const made = await frameworks[name]!(db)
+    const made = await frameworks[name]!(db, hear)
     const server = typeof made === 'function' ? createServer(made) : null
     let url: string
     if (typeof made === 'function' && server !== null) {
@@ -223,7 +238,7 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
     await database.query('delete from log')
     await serving(async (ask) => {
       const statuses: Record<string, number> = {}
-      for (const path of ['taken', 'unfit', 'orphan', 'number', 'missing', 'broken', 'fine']) {
+      for (const path of ['taken', 'unfit', 'orphan', 'number', 'missing', 'broken', 'lost', 'fine']) {
         const [status, type, body] = await ask(path)
         statuses[path] = status
         if (path === 'fine' || path === 'broken') continue
@@ -244,10 +259,20 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
         number: 400,
         missing: 404,
         broken: 500,
+        lost: 503,
         fine: 200,
       })
     })
     expect(await database.query('select path from log')).toEqual([{ path: 'fine' }])
+  })
+
+  test('it logs a database that cannot serve, once, and not what a client does wrong', async () => {
+    await serving(async (ask) => {
+      for (const path of ['lost', 'taken', 'unfit']) await ask(path)
+    })
+
+    // h3 itself logs each error, before an error handler is asked.
+    expect(logged).toHaveLength(name === 'h3' ? 3 : 1)
   })
 })
 

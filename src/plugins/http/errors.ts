@@ -6,9 +6,9 @@ import { problemOf, problemType } from '../problem.ts'
 export type HttpErrorHandler = (error: unknown, request: IncomingMessage, response: ServerResponse) => boolean
 
 /**
- * An error handler for errors that are the client's fault and for violated constraints: `web.handler(handler, { onError:
- * errorHandler() })`. It answers with the status that the error suggests, as `application/problem+json` without any value.
- * All other errors are answered as without it.
+ * An error handler for errors that are the client's fault, for violated constraints, and where the database cannot serve (503):
+ * `web.handler(handler, { onError: errorHandler() })`. It answers with the status that the error suggests, as
+ * `application/problem+json` without any value. All other errors are answered as without it.
  */
 export function errorHandler(): HttpErrorHandler {
   return (error, _request, response) => {

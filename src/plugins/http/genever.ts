@@ -8,6 +8,7 @@ import { WebPlugin } from '../plugin.ts'
 import { HeldResponse } from '../request/hold.ts'
 import type { RequestScope } from '../request/scope.ts'
 import type { HttpErrorHandler } from './errors.ts'
+import { isFault } from '../problem.ts'
 import { RequestTransaction } from '../request/transaction.ts'
 
 /** A request with its connection, named `db` or as the option `as` says. */
@@ -20,7 +21,7 @@ export type HttpHandler<Name extends string = 'db'> = (request: HttpRequest<Name
 export interface HandlerOptions {
   /** Overrides the option of the plug-in. */
   readonly transaction?: boolean | RequestTransactionOptions | undefined
-  /** Answers errors in place of the plug-in, and returns whether it has: see `errorHandler()`. */
+  /** Answers errors in place of the plug-in, and returns whether it has: see `errorHandler()`. An answer of 500 or more is logged. */
   readonly onError?: HttpErrorHandler | undefined
 }
 
@@ -74,6 +75,7 @@ async function serve(
 ): Promise<void> {
   const refuse = (error: unknown): void => {
     if (response.headersSent || onError?.(error, request, response) !== true) answer(plugin, response, error)
+    else if (isFault({ status: response.statusCode })) plugin.failed(handlerFailed, error)
   }
   let scope: RequestScope | null = null
   try {
@@ -119,9 +121,11 @@ async function inTransaction(
   held.onUnanswered(() => void transaction.rollBack())
 }
 
+const handlerFailed = 'A handler failed'
+
 function answer(plugin: WebPlugin<IncomingMessage>, response: ServerResponse, error: unknown): void {
   const { status, message } = publicFace(error)
-  if (status >= 500) plugin.failed('A handler failed', error)
+  if (isFault({ status })) plugin.failed(handlerFailed, error)
   if (response.headersSent) {
     response.destroy()
     return
