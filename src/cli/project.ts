@@ -28,7 +28,7 @@ export async function loadProject(flags: ProjectFlags, directory: string): Promi
   const file = fileOf(flags.config, directory)
   if (file === null) return withoutFile(flags, directory)
   const config = checkedConfig(exported(await load(file), 'config'))
-  const db = flags.url === undefined ? dbOf(await config.db(), file) : createDb(flags.url)
+  const db = flags.url === undefined ? dbOf(await loading(file, () => config.db()), file) : createDb(flags.url)
   return {
     db,
     config,
@@ -106,8 +106,24 @@ async function drizzleConfig(
   return { migrations: { folder: join(directory, out), ...table }, url: dbCredentials?.url }
 }
 
-async function load(file: string): Promise<object> {
-  return (await import(pathToFileURL(file).href)) as object
+function load(file: string): Promise<object> {
+  return loading(file, async () => (await import(pathToFileURL(file).href)) as object)
+}
+
+/**
+ * For `work` that imports modules of the project: Node does not say in which file JavaScript has a mistake.
+ * @throws {CommandLineError} where one cannot be parsed.
+ */
+export async function loading<T>(file: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof SyntaxError) || error.stack?.includes('file:') === true) throw error
+    throw new CommandLineError(
+      `${file}, or a module that it imports, cannot be parsed: ${error.message}. To see the place: node --check FILE.`,
+      { cause: error },
+    )
+  }
 }
 
 /** Of this package. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { type REPLServer, start } from 'node:repl'
 import { sql } from '../postgres/dialect.ts'
-import type { Project } from './project.ts'
+import { loading, type Project } from './project.ts'
 import { type ShellFlags, ShellSession } from './shell-session.ts'
 import type { Row } from '../engine/query/executor.ts'
 import type { Status } from '../engine/query/execute.ts'
@@ -18,7 +18,7 @@ import { clock } from '../util/clock.ts'
 export async function runShell(project: Project, flags: ShellFlags, terminal: Terminal): Promise<number> {
   const session = await ShellSession.begin(project, flags)
   const { config } = project
-  const models = { ...(await config.models?.()) }
+  const models = { ...(await loading('genever.config', async () => config.models?.())) }
   const context = { ...models, ...(await config.shell?.context?.()), db: project.db, sql }
   const inTerminal = isTerminal(process.stdin) && isTerminal(process.stdout)
   const feed = inTerminal ? null : new LineFeed(process.stdin)

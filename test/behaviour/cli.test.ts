@@ -107,7 +107,13 @@ describe('the command', () => {
       ['export default {}', 'needs a member db'],
       ["export default { db: () => 1, migrations: { folder: '.', baseline: '1_a' } }", 'as --baseline'],
       ['export default { db: () => ({ x: 1 }) }', 'gives no database'],
+      ['export default {', 'genever.config.mjs, or a module that it imports, cannot be parsed: '],
+      [
+        "export default { db: () => import('./src/broken.mjs') }",
+        'genever.config.mjs, or a module that it imports, cannot',
+      ],
     ] as const) {
+      await project.write({ 'src/broken.mjs': 'export const db = {' })
       await project.write({ 'genever.config.mjs': text })
       const { code, stderr } = await project.run(['status'])
       expect([text, code, stderr]).toEqual([text, 2, expect.stringContaining(message)])
