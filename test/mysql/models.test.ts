@@ -278,6 +278,16 @@ for (const hidden of [false, true])
         .limit(2)
         .load(Shop.load({ articles: many(Article.query().orderBy(desc(Article.c.id)).limit(1)) }))
       expect(first.map(({ articles: [only] }) => (only as { id: number }).id)).toEqual([2, 3])
+      const withArticles = Shop.query().load(Shop.load({ articles: many(Article) }))
+      expect(await withArticles.count()).toBe(3)
+      expect(await withArticles.where({ name: 'none' }).exists()).toBe(true)
+      expect(await withArticles.where({ name: 'four' }).exists()).toBe(false)
+      expect(String(withArticles)).toContain('from `shops')
+      expect(await caught(withArticles.one())).toMatchObject({
+        name: 'MultipleResultsError',
+        message: expect.stringMatching(/^one\(\) found/) as string,
+      })
+      expect(await caught(withArticles.where({ id: 4 }).one())).toMatchObject({ name: 'NoResultError' })
       const [article] = await Article.where({ id: 3 }).load(Article.load({ owner: Shop }))
       expect(article?.owner?.name).toBe('two')
       for (const [loader, message] of [

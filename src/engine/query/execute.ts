@@ -1,7 +1,13 @@
 // Between the user and the wire: a call becomes an operation, which is sent, and returns the promise of that operation. There is no
 // other promise. An error is made when the caller waits for it, so that its stack shows the caller's line. The `Cardinality` of a
 // method says what it makes of the rows.
-import { MultipleResultsError, NoResultError, NotFoundError, StalePlanError } from '../../errors/index.ts'
+import {
+  type ErrorDetails,
+  MultipleResultsError,
+  NoResultError,
+  NotFoundError,
+  StalePlanError,
+} from '../../errors/index.ts'
 import { Recipe } from '../../sql/baked.ts'
 import type { Bound } from '../../sql/compile.ts'
 import { type Compiled, type Field, firstColumn, type RowSpec } from '../../sql/compiled.ts'
@@ -93,18 +99,14 @@ export const firstValue: Cardinality = {
 
 export const onlyRow: Cardinality = ofRows('one()', 2, (op) => {
   const rows = rowsOf(op)
-  if (rows.length === 0)
-    throw new NoResultError(
-      'one() found no row. Use first() or oneOrNone() where a row may be missing.',
-      about(op.stmt),
-    )
-  if (rows.length > 1) throw tooMany('one', op)
+  if (rows.length === 0) throw noRow(about(op.stmt))
+  if (rows.length > 1) throw severalRows('one()', about(op.stmt))
   return rows[0]
 })
 
 export const onlyRowOrNone: Cardinality = ofRows('oneOrNone()', 2, (op) => {
   const rows = rowsOf(op)
-  if (rows.length > 1) throw tooMany('oneOrNone', op)
+  if (rows.length > 1) throw severalRows('oneOrNone()', about(op.stmt))
   return rows[0]
 })
 
@@ -301,10 +303,15 @@ function about(stmt: Compiled): { statement: { sql: string } } {
   return { statement: { sql: stmt.text } }
 }
 
-function tooMany(method: string, op: EngineOp): MultipleResultsError {
+/** For `one()`. */
+export function noRow(details?: ErrorDetails): NoResultError {
+  return new NoResultError('one() found no row. Use first() or oneOrNone() where a row may be missing.', details)
+}
+
+export function severalRows(method: string, details?: ErrorDetails): MultipleResultsError {
   return new MultipleResultsError(
-    `${method}() found more than one row. Narrow the query, or use first() or all().`,
-    about(op.stmt),
+    `${method} found more than one row. Narrow the query, or use first() or all().`,
+    details,
   )
 }
 

@@ -1,7 +1,7 @@
 // The queries of a model: `User.query()`, `User.where(…)`, `User.select(…)`. Immutable; each method gives another query. It
 // runs when awaited or by the method that says what is expected, on the ambient connection or where `on` says.
 import type { Column, SQL } from 'drizzle-orm'
-import { MultipleResultsError, NoResultError, UsageError } from '../../errors/index.ts'
+import { UsageError } from '../../errors/index.ts'
 import type { Enclosing, Handle } from '../../engine/context/frame.ts'
 import { callOptions } from '../../engine/handle.ts'
 import type { CursorOptions } from '../../engine/query/query-options.ts'
@@ -9,7 +9,7 @@ import { cursorChecks } from '../../engine/query/query-terms.ts'
 import type { Executor } from '../../engine/query/executor.ts'
 import { checkMadeIn } from '../../engine/query/made-with.ts'
 import { executorOfMade } from '../../engine/query/placed.ts'
-import type { Status } from '../../engine/query/execute.ts'
+import { noRow, severalRows, type Status } from '../../engine/query/execute.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import {
   asQuery,
@@ -137,7 +137,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     if (state.limit === null || state.limit === 0)
       throw new UsageError('page() needs limit(): how many rows a page has, at least 1.')
     const executor = this.#checkPlace(this.#executor(options))
-    const paged = { ...state, selectIn: this.#separate, orderBy: orderOf(keysetOf(state)) }
+    const paged = { ...this.#objects, orderBy: orderOf(keysetOf(state)) }
     return thenAsks(executor, paged, readPage<R>(executor, paged, options ?? noOptions))
   }
 
@@ -166,16 +166,15 @@ class Query<R> extends Printable implements ToStatement<R> {
   async one(given?: CallOptions | Handle): Promise<R> {
     if (!this.#separate) return this.#db.one<R>(this, this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'one()')
-    if (found === undefined)
-      throw new NoResultError('one() found no row. Use first() or oneOrNone() where there may be none.')
-    if (more !== undefined) throw severalRows()
+    if (found === undefined) throw noRow()
+    if (more !== undefined) throw severalRows('one()')
     return found
   }
 
   async oneOrNone(given?: CallOptions | Handle): Promise<R | undefined> {
     if (!this.#separate) return this.#db.oneOrNone<R>(this, this.#merged(given))
     const [found, more] = await this.#atMostTwo(given, 'oneOrNone()')
-    if (more !== undefined) throw severalRows()
+    if (more !== undefined) throw severalRows('oneOrNone()')
     return found
   }
 
@@ -189,20 +188,21 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   async count(given?: CallOptions | Handle): Promise<number> {
     const options = this.#call(given, 'count()')
-    return Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileCount(this.#state)), options))
+    return Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileCount(this.#objects)), options))
   }
 
   async exists(given?: CallOptions | Handle): Promise<boolean> {
     const options = this.#call(given, 'exists()')
     return (
-      Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileExists(this.#state)), options)) === 1
+      Number(await this.#checkPlace(this.#executor(options)).scalar(asQuery(compileExists(this.#objects)), options)) ===
+      1
     )
   }
 
   iterate(given?: CursorOptions | Handle): ModelCursor<R> {
     const read = callOptions<CursorOptions>(given, cursorChecks, 'iterate()')
     const options = readAgain<CursorOptions>(this.#state.call, read)
-    const state = { ...this.#state, selectIn: this.#separate }
+    const state = this.#objects
     const executor = this.#checkPlace(this.#executor(options))
     return asksAtItsEnd(executor, state, iterateObjects<R>(executor, state, options))
   }
@@ -270,7 +270,7 @@ class Query<R> extends Printable implements ToStatement<R> {
 
   override toString(): string {
     const { model } = this.#state
-    return `ModelQuery { ${modelName(model)}: ${compileQuery({ ...this.#state, selectIn: false }).statement.sql} }`
+    return `ModelQuery { ${modelName(model)}: ${compileQuery(this.#objects).statement.sql} }`
   }
 
   #with(change: Partial<QueryState>): Query<R> {
@@ -307,6 +307,11 @@ class Query<R> extends Printable implements ToStatement<R> {
   /** Whether what belongs to the objects is loaded by further statements. */
   get #separate(): boolean {
     return isSeparate(this.#state, dialectAt(this.#madeOn, this.#state.source).models.lists)
+  }
+
+  /** The state for the objects, without the parts that further statements load. */
+  get #objects(): QueryState {
+    return this.#separate ? { ...this.#state, selectIn: true } : this.#state
   }
 
   #separately(executor: Executor, most: number, options: CallOptions | undefined): Promise<R[]> {
@@ -356,12 +361,6 @@ export function selectOf<R>(model: ModelLike, keys: readonly string[]): ModelQue
 /** Comparing the class with its type would go through all that a loader can be. */
 function typed<R>(query: object): ModelQuery<R> {
   return query as ModelQuery<R>
-}
-
-function severalRows(): MultipleResultsError {
-  return new MultipleResultsError(
-    'The query found more than one row, where one was expected. Narrow it, or use first() or all().',
-  )
 }
 
 function whole(what: string, count: number): number {
