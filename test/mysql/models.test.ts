@@ -1,7 +1,7 @@
 /** Models of `mysqlTable` on a real MySQL or MariaDB, by the sentences of docs/mysql.md. */
 
 import { createDb, type Db, sql as tag } from 'genever'
-import { json, many, Model, none, some } from 'genever/models'
+import { json, literal, many, Model, none, some } from 'genever/models'
 import { FakeDriver } from 'genever/testing'
 import { asc, desc, eq, gt, inArray, sql } from 'drizzle-orm'
 import * as d from 'drizzle-orm/mysql-core'
@@ -288,6 +288,12 @@ for (const hidden of [false, true])
         message: expect.stringMatching(/^one\(\) found/) as string,
       })
       expect(await caught(withArticles.where({ id: 4 }).one())).toMatchObject({ name: 'NoResultError' })
+      expect(await Shop.query().load(literal(5))).toEqual([5, 5, 5])
+      expect(
+        await Shop.query()
+          .load([literal('x')])
+          .first(),
+      ).toEqual(['x'])
       const [article] = await Article.where({ id: 3 }).load(Article.load({ owner: Shop }))
       expect(article?.owner?.name).toBe('two')
       for (const [loader, message] of [

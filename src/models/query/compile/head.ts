@@ -1,6 +1,6 @@
 // The beginning of a query: its selected values, and the text after FROM. It depends on nothing that differs from call to call, so it is
 // made once for a model, and once for a loader or list of columns that is kept: texts, joins, and how rows become objects.
-import type { Column, SQL } from 'drizzle-orm'
+import { type Column, type SQL, sql } from 'drizzle-orm'
 import type { RowSpec } from '../../../sql/compiled.ts'
 import type { Statement } from '../../../sql/statement.ts'
 import { written } from '../../json/defaults.ts'
@@ -78,6 +78,9 @@ export interface HeadOptions {
   /** The key, where its equality with a value is all that the query asks for; else null. */
   readonly keyed: () => Column | null
 }
+
+/** MySQL has no rows without columns. */
+const nothingToSelect = sql`null`
 
 export function headOf(state: QueryState, { facts, single, whole, beside, keyed }: HeadOptions): Head {
   const head = plainHead(state)
@@ -197,6 +200,7 @@ function makeHead(
   } else if (loader !== null || beside.length > 0) {
     assembly = new Assembly(loader ?? modelNode(source), source, joins)
     for (const expression of beside) assembly.beside(expression)
+    if (assembly.root.items.length === 0 && !assembly.hasLists) assembly.beside(nothingToSelect)
     settle(assembly.root)
     if (pairing !== null) settleKeys(assembly.root)
     spec = correlates === null ? assembly.specOfRows({ numbered: pairing === null }) : assembly.spec
