@@ -165,6 +165,7 @@ export class Engine extends Source implements AsyncDisposable {
     const others = Promise.all([this.hosts?.close(deadline, all), this.listening?.close(deadline)])
     const report = await this.pool.close(deadline, all)
     const reports = [report, ...((await others)[0] ?? [])]
+    await this.pool.source.ended?.(deadline)
     this.#onClose()
     return {
       drained: reports.reduce((sum, { drained }) => sum + drained, 0),

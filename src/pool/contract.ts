@@ -28,6 +28,8 @@ export interface ConnectionSource {
   leftOpen(raw: RawConnection): void
   /** The pool is being closed and waits for these; `cursor`: one of them is held for a cursor that nobody reads. */
   waitsToClose?(holders: readonly string[], cursor: boolean): void
+  /** The pool has closed: what was kept for it ends too, by the deadline. */
+  ended?(deadline: number): Promise<void>
 }
 
 /** A statement the pool can serve by itself. */

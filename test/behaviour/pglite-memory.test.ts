@@ -1,4 +1,4 @@
-/** What PGlite has answered does not stay in memory; one that breaks is told, and is not used any more. */
+/** What PGlite has answered does not stay in memory, one that breaks is not used any more, and one that is closed has ended. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -74,3 +74,23 @@ test('a directory keeps what was committed when PGlite breaks, and is free for t
     await rm(directory, { recursive: true, force: true })
   }
 }, 120_000)
+
+test.each(['pglite://memory', 'pglite://memory/named', 'pglite:./directory'])(
+  'close() waits until PGlite has ended, and leaves nothing that keeps the process: %s',
+  async (url) => {
+    const cwd = await mkdtemp(join(tmpdir(), 'genever-closed-'))
+    const { stdout, stderr } = await runScript(
+      `import { existsSync } from 'node:fs'
+      import { createDb } from 'genever'
+      const db = createDb(process.env.URL, { pool: { connectTimeoutMs: 100_000 } })
+      await db.status('create table t (a int)')
+      await db.status('insert into t values (1)')
+      await db.close()
+      console.log(process.getActiveResourcesInfo().includes('Timeout'), existsSync('directory/postmaster.pid'))`,
+      { env: { URL: url }, cwd },
+    )
+    await rm(cwd, { recursive: true })
+
+    expect([stdout, stderr]).toEqual(['false false', ''])
+  },
+)

@@ -9,7 +9,7 @@ import { postgres } from '../../postgres/dialect.ts'
 import { explain } from '../../postgres/sqlstate.ts'
 import { bookOf } from '../../postgres/types/book.ts'
 import { PgliteWire } from './pglite-wire.ts'
-import { serverFor, superuser } from './server.ts'
+import { endServer, serverFor, superuser } from './server.ts'
 
 const defaultCacheSize = 256
 let opened = 0
@@ -21,6 +21,7 @@ export const pgliteDriver: Driver<PgliteOptions> = {
   types: true,
   parse: parsePgliteOptions,
   open,
+  end: endServer,
   classify,
 }
 

@@ -50,12 +50,20 @@ export function serverFor(options: PgliteOptions): PgliteServer {
   return server
 }
 
+/** Settles when the server has ended that only these options had. One in memory is kept until then, for further connections. */
+export async function endServer(options: PgliteOptions): Promise<void> {
+  const key = databaseKey(options)
+  await (key === null ? unnamed.get(options) : named.get(key))?.settle()
+}
+
 export class PgliteServer {
   /** Rejects with a `Failure`. */
   readonly ready: Promise<Pglite>
   readonly #options: PgliteOptions
   readonly #guests = new Set<Guest>()
   #ending: Promise<void> | null = null
+  /** The last connection is being undone. */
+  #tidying: Promise<void> | null = null
   #lock: DirectoryLock | null = null
   #owner: Guest | null = null
   #waiting: Turn[] = []
@@ -125,8 +133,15 @@ export class PgliteServer {
     this.withdraw(guest)
     if (this.#guests.size === 0 && (this.#options.directory !== undefined || (closed && this.#isNamed)))
       return this.#end()
-    if (this.#owner === guest) await this.#tidy(guest)
+    if (this.#owner === guest) await (this.#tidying = this.#tidy(guest))
     else this.enter(guest, () => void this.#tidy(guest))
+  }
+
+  /** Ends what nobody else can reach. Settles when an end that is under way is over. */
+  async settle(): Promise<void> {
+    await this.#tidying
+    const isOver = this.#guests.size === 0 && !this.#crashed
+    await (isOver && !this.#isNamed ? this.#end() : this.#ending)
   }
 
   /** PGlite has ended itself (a bug, or memory ran out): nothing may be asked of it any more. */

@@ -10,7 +10,7 @@ import type { ConnectionOpener } from '../client/listening-connection.ts'
 import type { Engine } from '../engine.ts'
 import type { Host } from '../hosts/host.ts'
 import { reportConnection, reportLease } from '../report.ts'
-import { clock } from '../../util/clock.ts'
+import { before, clock } from '../../util/clock.ts'
 import { inRoot } from '../../util/context.ts'
 
 /** A description of more parameters is more than drivers can read. */
@@ -123,6 +123,12 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
   async #connect(hooks: ConnectionHooks, deadline: number): Promise<RawConnection> {
     const served = this.#served instanceof Promise ? (this.#served = await this.#served) : this.#served
     return served.driver.open(served.connect, hooks, deadline)
+  }
+
+  async ended(deadline: number): Promise<void> {
+    if (this.#served instanceof Promise) return
+    const { driver, connect } = this.#served
+    if (driver.end !== undefined) await before(deadline, driver.end(connect), null)
   }
 
   /** It is the only connection. Channels that the one before it listened to are listened to again. */
