@@ -193,8 +193,8 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
   const hear = (entry: unknown): unknown => logged.push(entry)
   beforeEach(() => {
     logged = []
-    const { mockRestore } = vi.spyOn(console, 'error').mockImplementation(hear)
-    return mockRestore
+    const spy = vi.spyOn(console, 'error').mockImplementation(hear)
+    return () => spy.mockRestore()
   })
 
   async function serving(
