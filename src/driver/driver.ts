@@ -369,7 +369,7 @@ export interface Driver<O = unknown> {
   parse(options: Readonly<Record<string, unknown>>): O
   /** One deadline over name look-up, connect, TLS and authentication. Rejects with a `Failure`. Called in the root async context. */
   open(options: O, hooks: ConnectionHooks, deadline: number): Promise<RawConnection>
-  /** The engine has closed, and opens nothing with these options any more. Settles when what only it had has ended too. */
+  /** The engine has closed, and opens nothing with these options any more. Called once. Settles when what only the engine had has ended too. */
   end?(options: O): Promise<void>
   /** What to do after a failure to open: retry the `endpoint`, wait (`full`), or give up (`config`). */
   classify(failure: Failure): 'statement' | 'connection' | 'endpoint' | 'full' | 'config'

@@ -1,6 +1,6 @@
-/** How an engine is made of its options, where that fails halfway. */
+/** How an engine is made of its options, where that fails halfway, and what its driver hears of its end. */
 
-import { UsageError } from 'genever'
+import { createDb, UsageError } from 'genever'
 import { expect, test } from 'vitest'
 import type { Engine } from '../../src/engine/engine.ts'
 import { loadRuntime } from '../../src/engine/open/create-engine.ts'
@@ -8,6 +8,7 @@ import { makeEngine, resolve } from '../../src/engine/open/make-engine.ts'
 import { onHosts } from '../../src/engine/open/on-hosts.ts'
 import { Opening } from '../../src/engine/open/opening.ts'
 import { Allowance } from '../../src/pool/allowance.ts'
+import { hear } from '../support/events.ts'
 import { FakeDriver } from '../support/fake/driver.ts'
 
 class Counting extends Allowance {
@@ -42,4 +43,25 @@ test('pools of servers leave the connections that all tenants have when the opti
   ).toThrow(UsageError)
   expect(allowance.seen).toBe(1)
   expect(allowance.sharers.size).toBe(0)
+})
+
+class Ending extends FakeDriver {
+  readonly ended: object[] = []
+
+  async end(options: object): Promise<void> {
+    this.ended.push(options)
+    throw new Error('no end')
+  }
+}
+
+test('a driver hears once that its engine has closed, and cannot keep it from closing', async () => {
+  const driver = new Ending()
+  using heard = hear('ending')
+  const db = createDb({ driver, host: 'one', name: 'ending' })
+  await db.scalar('select 1')
+
+  await Promise.all([db.close(), db.close()])
+
+  expect(driver.ended).toEqual([expect.objectContaining({ host: 'one' })])
+  expect(heard.notices.map(({ code }) => code)).toEqual(['hook-failed'])
 })

@@ -3,7 +3,14 @@ import { type ConnectionHooks, type Driver, type Failure, isFailure, type RawCon
 import { UsageError } from '../../errors/index.ts'
 import type { ConnectionSource } from '../../pool/contract.ts'
 import type { Member } from '../../pool/member.ts'
-import { leaseChannel, type LeaseEvent, serverMessageChannel, waitChannel, notice } from '../../observe/channels.ts'
+import {
+  hookFailed,
+  leaseChannel,
+  type LeaseEvent,
+  serverMessageChannel,
+  waitChannel,
+  notice,
+} from '../../observe/channels.ts'
 import { type Compiled, Dirty, shortText } from '../../sql/compiled.ts'
 import type { ErrorFields, Meaning } from '../../sql/dialect.ts'
 import type { ConnectionOpener } from '../client/listening-connection.ts'
@@ -62,6 +69,7 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
   #listening = ''
   #lastBaseline = ''
   #toldUnprepared = false
+  #end: Promise<void> | null = null
 
   constructor(
     engine: Engine,
@@ -126,9 +134,17 @@ export class SessionSource implements ConnectionSource, ConnectionOpener {
   }
 
   async ended(deadline: number): Promise<void> {
+    await before(deadline, (this.#end ??= this.#endDriver()), null)
+  }
+
+  async #endDriver(): Promise<void> {
     if (this.#served instanceof Promise) return
     const { driver, connect } = this.#served
-    if (driver.end !== undefined) await before(deadline, driver.end(connect), null)
+    try {
+      await driver.end?.(connect)
+    } catch (thrown) {
+      hookFailed(`end() of the driver ${driver.name} failed.`, thrown, { engine: this.#engine.name })
+    }
   }
 
   /** It is the only connection. Channels that the one before it listened to are listened to again. */
