@@ -61,13 +61,19 @@ export function tlsTrouble(cause: unknown): TlsTrouble | null {
   return /^(?:ERR_TLS|ERR_SSL|HANDSHAKE_)/.test(code) ? 'other' : null
 }
 
-/** The last promise of `rejected`. */
-let lastRejected: Promise<never> | null = null
+/** Whether a call has failed before it returned its promise. */
+let failedAtOnce = false
+
+/** For what rejects a promise that its caller does not have yet. */
+export function noteFailure(): void {
+  failedAtOnce = true
+}
 
 /** For a method that is not async and rejects all the same. */
 export function rejected(error: unknown): Promise<never> {
+  noteFailure()
   // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown goes on
-  return (lastRejected = Promise.reject(error))
+  return Promise.reject(error)
 }
 
 /** As `work`. Mistakes reject, like everything else that can go wrong with a call. */
@@ -83,10 +89,10 @@ export function attempt<T>(work: () => Promise<T>): Promise<T> {
  * For `then()` of an object that runs when it is awaited. The engine of JavaScript calls that, and not the code that awaits it, so the
  * stack of an error that is thrown at once has no line of the caller. It gets the stack of the `await`.
  */
-export function whenAwaited<T>(run: Promise<T>): Promise<T> {
-  if (run !== lastRejected) return run
-  lastRejected = null
-  return withStackOfAwait(run)
+export function whenAwaited<T>(run: () => Promise<T>): Promise<T> {
+  failedAtOnce = false
+  const answer = run()
+  return failedAtOnce ? withStackOfAwait(answer) : answer
 }
 
 async function withStackOfAwait<T>(run: Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@ import { Model } from 'genever/models'
 import { createRegistry } from 'genever/registry'
 import { expect, test } from 'vitest'
 import { type Doors, without } from '../support/caller-lines.ts'
+import { caught } from '../support/caught.ts'
 import { forEachDriver } from '../support/matrix.ts'
 
 const missing = pgTable('no_such_table', { id: integer().primaryKey(), name: text().notNull() })
@@ -104,6 +105,36 @@ forEachDriver((driver) => {
     const doors = all(db)
     await db.close()
     expect(await without(doors)).toEqual([])
+  })
+
+  test('what comes too late on a handle', async () => {
+    const db = await driver.db()
+    const connection = await db.acquire()
+    await connection.release()
+    const ended = await db.transaction(async (tx) => tx)
+    for (const handle of [connection, ended])
+      expect(
+        await without({
+          'all()': async () => void (await handle.all(select)),
+          sql: async () => void (await handle.sql`select * from no_such_table`),
+          'sql.one()': async () => void (await handle.sql`select * from no_such_table`.one()),
+          'iterate()': async () => readAll(handle.iterate(select)),
+          'executeMany()': async () => void (await handle.executeMany(insert, [[]])),
+          'transaction()': async () => void (await handle.transaction((tx) => tx.all(select))),
+        }),
+      ).toEqual([])
+  })
+
+  test('what comes behind a failure in a transaction', async () => {
+    const db = await driver.db()
+    const found = await caught(
+      db.transaction(async () => {
+        await caught(db.all(select))
+        expect(await without(all(db))).toEqual([])
+        throw new TypeError('done')
+      }),
+    )
+    expect(found.message).toBe('done')
   })
 
   test('what finds no free connection', async () => {

@@ -5,6 +5,7 @@ import { TransactionAbortedError } from '../../errors/index.ts'
 import { notice } from '../../observe/channels.ts'
 import { clock } from '../../util/clock.ts'
 import type { ListNode } from '../../util/linked-list.ts'
+import { noteFailure } from '../../util/thrown.ts'
 import { type Abortable, unwatchSignal, watchSignal } from '../../util/signal.ts'
 import type { Expiring } from '../../util/ticker.ts'
 import type { Pool } from '../../pool/pool.ts'
@@ -116,6 +117,7 @@ export abstract class Waiting implements Expiring, Abortable {
 
   /** As `refuse`, with an error that is already made. */
   refuseWith(error: unknown): void {
+    noteFailure()
     this.refuse({ kind: 'refused', outcome: 'not_started', refusal: { reason: 'usage' }, cause: error })
   }
 
