@@ -61,7 +61,7 @@ export function tlsTrouble(cause: unknown): TlsTrouble | null {
   return /^(?:ERR_TLS|ERR_SSL|HANDSHAKE_)/.test(code) ? 'other' : null
 }
 
-/** Whether a call has failed before it returned its promise. */
+/** Whether a call has failed before it returned its promise, since somebody asked. */
 let failedAtOnce = false
 
 /** For what rejects a promise that its caller does not have yet. */
@@ -89,10 +89,10 @@ export function attempt<T>(work: () => Promise<T>): Promise<T> {
  * For `then()` of an object that runs when it is awaited. The engine of JavaScript calls that, and not the code that awaits it, so the
  * stack of an error that is thrown at once has no line of the caller. It gets the stack of the `await`.
  */
-export function whenAwaited<T>(run: () => Promise<T>): Promise<T> {
+export function whenAwaited<T>(run: Promise<T>): Promise<T> {
+  if (!failedAtOnce) return run
   failedAtOnce = false
-  const answer = run()
-  return failedAtOnce ? withStackOfAwait(answer) : answer
+  return withStackOfAwait(run)
 }
 
 async function withStackOfAwait<T>(run: Promise<T>): Promise<T> {

@@ -78,7 +78,7 @@ class BoundQuery<R> implements SqlQuery<R> {
     onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return whenAwaited(() => this.all()).then(onFulfilled, onRejected)
+    return whenAwaited(this.all()).then(onFulfilled, onRejected)
   }
 
   all(options?: QueryOptions | Handle): Promise<R[]> {

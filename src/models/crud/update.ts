@@ -78,7 +78,7 @@ export class InstanceUpdate {
     onFulfilled?: ((instance: object) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return whenAwaited(() => this.#start(undefined)).then(onFulfilled, (error: unknown) => {
+    return whenAwaited(this.#start(undefined)).then(onFulfilled, (error: unknown) => {
       this.#failed(error)
       if (typeof onRejected === 'function') return onRejected(error)
       throw error

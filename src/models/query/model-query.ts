@@ -216,7 +216,7 @@ class Query<R> extends Printable implements ToStatement<R> {
     onFulfilled?: ((rows: R[]) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return whenAwaited(() => this.all()).then(onFulfilled, onRejected)
+    return whenAwaited(this.all()).then(onFulfilled, onRejected)
   }
 
   [toStatement](most = 0, _dialect?: Dialect, atOnce = false): Statement<R> {

@@ -87,7 +87,7 @@ export abstract class ManyRows<Made> {
     const apply = (given?: CallOptions | Handle): Promise<object[]> =>
       this.#begun(given, true, (begun, options) => this.#applyReturning(begun, options))
     // oxlint-disable-next-line unicorn/no-thenable -- runs when awaited, as without it
-    return { apply, then: (onFulfilled, onRejected) => whenAwaited(() => apply()).then(onFulfilled, onRejected) }
+    return { apply, then: (onFulfilled, onRejected) => whenAwaited(apply()).then(onFulfilled, onRejected) }
   }
 
   #begun<T>(given: unknown, returning: boolean, apply: Apply<T>): Promise<T> {
@@ -102,7 +102,7 @@ export abstract class ManyRows<Made> {
   #apply(begun: Beginning | null, options: CallOptions | undefined): Promise<number> {
     const made = this.#ready(begun, false)
     if (made === null) return Promise.resolve(0)
-    return whenAwaited(() => this.#executor(options).status(made, options)).then(({ rowCount }) => rowCount ?? 0)
+    return whenAwaited(this.#executor(options).status(made, options)).then(({ rowCount }) => rowCount ?? 0)
   }
 
   #applyReturning(begun: Beginning | null, options: CallOptions | undefined): Promise<object[]> {
@@ -122,7 +122,7 @@ export abstract class ManyRows<Made> {
     onFulfilled?: ((count: number) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return whenAwaited(() => this.apply()).then(onFulfilled, onRejected)
+    return whenAwaited(this.apply()).then(onFulfilled, onRejected)
   }
 
   #made(): Pick<Rows, 'madeWith' | 'madeOn'> {
