@@ -16,6 +16,9 @@ async function place(driver: 'pg' | 'socket'): Promise<Behind> {
 
 const who = `select coalesce(current_setting('app.who', true), '')`
 
+/** Of this database: other tests have locks on the server. */
+const locks = `select objid from pg_locks join pg_database d on d.oid = database where locktype = 'advisory' and datname = current_database()`
+
 const stays: readonly (readonly [what: string, run: (db: Db) => Promise<unknown>])[] = [
   ['settings of a scope', (db) => db.scope(() => db.scalar(who), { settings: { 'app.who': '7' } })],
   ['an advisory lock', (db) => db.scope(() => db.scalar('select pg_try_advisory_lock(4711)'))],
@@ -32,7 +35,7 @@ for (const driver of ['pg', 'socket'] as const)
         expect(error).toBeInstanceOf(UsageError)
         expect(error.message).toContain('load_balance_mode = off')
       }
-      expect(await at.direct.query(`select objid from pg_locks where locktype = 'advisory'`)).toEqual([])
+      expect(await at.direct.query(locks)).toEqual([])
       expect(await at.db.scalar(who)).toBe('')
     })
 
